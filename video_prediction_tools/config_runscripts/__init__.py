@@ -1,0 +1,1 @@
+"""Prompts, machine profiles, rendering and submitting of runscripts. Nothing here imports numpy or TensorFlow."""

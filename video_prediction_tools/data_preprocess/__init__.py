@@ -1,0 +1,1 @@
+"""Region cut, statistics, pickles and TFRecords."""

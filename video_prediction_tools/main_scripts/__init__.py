@@ -1,0 +1,1 @@
+"""One standalone program for each step of the workflow: arguments in, nothing else of weight."""

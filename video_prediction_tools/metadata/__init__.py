@@ -1,0 +1,1 @@
+"""Experiment ids, names and JSON files: what the steps know of each other. Nothing here imports numpy or TensorFlow."""

@@ -1,0 +1,86 @@
+"""Files that are whole or absent: written under a temporary name, then renamed."""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from video_prediction_tools.errors import InputError
+
+TEMPORARY_SUFFIX = ".part"
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it takes the place of `path`, on failure it is removed.
+
+    A run that was killed leaves at most ``.<name>.part``, which the next run overwrites and no reader takes for data.
+
+    Raises:
+        InputError: no space left, or the directory cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise_as_input_error(error, path)
+        raise
+
+
+def raise_as_input_error(error: OSError, path: Path) -> None:
+    """Raise the InputError that tells a user of a full disk, a quota or missing rights; return for any other error."""
+    remedies = {
+        errno.ENOSPC: ("no space left on the device", "free some space and start again"),
+        errno.EDQUOT: ("the disk quota is used up", "free some space and start again"),
+        errno.EFBIG: ("the file would pass the size limit", "raise the limit (ulimit -f) or write elsewhere"),
+        errno.EACCES: ("cannot be written (permission denied)", "choose a directory that you may write to"),
+        errno.EPERM: ("cannot be written (not permitted)", "choose a directory that you may write to"),
+        errno.EROFS: ("lies on a read-only file system", "choose a directory that you may write to"),
+        errno.ENOTDIR: ("a part of the path is a file, not a directory", "choose another path"),
+        errno.EEXIST: ("a part of the path is a file, not a directory", "choose another path"),
+    }
+    if error.errno in remedies:
+        raise InputError(path, *remedies[error.errno]) from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON, whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """Read a JSON file.
+
+    Arguments:
+        path: the file.
+        remedy: what the user can do when it is missing or damaged.
+
+    Raises:
+        InputError: it is missing, cannot be read or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(path, "does not exist", remedy) from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", remedy) from error
+    except ValueError as error:
+        raise InputError(path, f"is not valid JSON ({error})", remedy) from error
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal text."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""One file a model, one registry, shared layers in models/layers/. Nothing here knows of files."""

@@ -1,0 +1,1 @@
+"""Forecasts, baselines, metrics, plots, report."""
