@@ -1,0 +1,130 @@
+"""What a video-prediction model is: a Keras 3 model that forecasts lead frames from context frames.
+
+A model knows neither files nor units: everything that it sees is normalised. Its forward pass uses Keras layers and
+`keras.ops` only, so that it runs on any Keras backend.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+
+from video_prediction_tools.errors import InputError
+from video_prediction_tools.models.hparams import CommonHparams
+from video_prediction_tools.models.losses import variable_weights
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What the data of a model look like.
+
+    Arguments:
+        height, width: grid points from north to south (H) and from west to east (W).
+        variables: short names of the C forecast variables.
+        known: names of the K channels that are known ahead (constants, clocks); may be empty.
+        context_frames, lead_frames: Tc and Tl, the frames before and after `init_time`.
+    """
+
+    height: int
+    width: int
+    variables: tuple[str, ...]
+    known: tuple[str, ...]
+    context_frames: int
+    lead_frames: int
+
+    @property
+    def channels(self) -> int:
+        """Number of forecast variables, C."""
+        return len(self.variables)
+
+
+@dataclass
+class Phase:
+    """One update within a training step; most models have one, adversarial ones have one for each player.
+
+    Arguments:
+        name: for logs and checkpoints.
+        variables: the Keras variables that it updates.
+        optimizer: its own optimizer, not yet built.
+        loss: ``loss(frames [B, Tc+Tl, H, W, C], known [B, Tc+Tl, H, W, K], step, seed)`` -> dict with the scalar
+            ``"loss"`` (a mean over the sequences) and any parts worth logging.
+    """
+
+    name: str
+    variables: list[Any]
+    optimizer: keras.optimizers.Optimizer
+    loss: Callable[..., dict[str, Any]]
+
+
+class VideoPredictionModel(keras.Model):
+    """Base of all models.
+
+    Arguments:
+        spec: what the data look like.
+        hparams: an instance of the model's `Hparams`.
+
+    Raises:
+        InputError: `opt_var` names a variable that the data do not have.
+    """
+
+    Hparams: ClassVar[type[CommonHparams]] = CommonHparams
+    stochastic: ClassVar[bool] = False
+
+    def __init__(self, spec: DataSpec, hparams: CommonHparams, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.spec, self.hparams = spec, hparams
+        self.loss_weights = variable_weights(hparams.opt_var, spec.variables)
+
+    def forecast(self, context: Any, known: Any, seed: Any = 0) -> Any:
+        """Forecast the lead frames.
+
+        Arguments:
+            context: [B, Tc, H, W, C], the last context frame is that of `init_time`.
+            known: [B, Tc+Tl, H, W, K].
+            seed: integer (or integer tensor); the same seed gives the same forecast.
+
+        Returns:
+            [B, Tl, H, W, C].
+        """
+        raise NotImplementedError
+
+    def phases(self, total_steps: int) -> list[Phase]:
+        """Return the updates of one training step, in their order.
+
+        Arguments:
+            total_steps: steps of the whole training, for the schedules.
+        """
+        raise NotImplementedError
+
+    def validation_loss(self, frames: Any, known: Any, seed: Any = 0) -> Any:
+        """Return the scalar (mean over the sequences) by which the best checkpoint is chosen: as in a forecast.
+
+        Arguments:
+            frames: [B, Tc+Tl, H, W, C]; known: [B, Tc+Tl, H, W, K].
+        """
+        raise NotImplementedError
+
+    def call(self, inputs: Any) -> Any:
+        """Forecast from ``(context, known)``; builds the weights of a new model."""
+        context, known = inputs
+        return self.forecast(context, known)
+
+    def build_weights(self) -> None:
+        """Make all weights, so that they can be loaded or handed to an optimizer."""
+        spec = self.spec
+        frame = (1, spec.height, spec.width)
+        context = keras.ops.zeros((frame[0], spec.context_frames, *frame[1:], spec.channels))
+        known = keras.ops.zeros((frame[0], spec.context_frames + spec.lead_frames, *frame[1:], len(spec.known)))
+        self((context, known))
+
+
+def require_smallest_grid(spec: DataSpec, smallest: int, model: str) -> None:
+    """Refuse grids that a model cannot work on.
+
+    Raises:
+        InputError: fewer than `smallest` grid points in a direction.
+    """
+    if min(spec.height, spec.width) < smallest:
+        raise InputError("--model", f"{model} needs at least {smallest} x {smallest} grid points, the data have "
+                         f"{spec.height} x {spec.width}", "choose a larger region")

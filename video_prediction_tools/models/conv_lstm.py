@@ -1,0 +1,103 @@
+"""convLSTM: stacked convolutional LSTM cells that step through the context and then feed on their own output.
+
+Shi, Chen, Wang, Yeung, Wong & Woo (2015): Convolutional LSTM Network: A Machine Learning Approach for Precipitation
+Nowcasting, NeurIPS 28. Ours: one stack for context and forecast with its output fed back (the paper copies the states
+into a second stack), patches (section 3.1 of the paper), a residual output, and channels that are known ahead.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionModel, require_smallest_grid
+from video_prediction_tools.models.hparams import CommonHparams, hparam
+from video_prediction_tools.models.layers.conv_lstm_cell import ConvLSTMCell
+from video_prediction_tools.models.layers.patches import from_patches, to_patches
+from video_prediction_tools.models.losses import reconstruction_loss
+from video_prediction_tools.models.optimizers import adam
+
+
+@dataclass
+class ConvLSTMHparams(CommonHparams):
+    """Hyper-parameters of convLSTM."""
+
+    filters: list[int] = hparam([32, 32], "state channels of each layer", low=1, high=4096)
+    kernel_size: int = hparam(3, "width of the convolutions, in patches", low=1, high=31)
+    patch_size: int = hparam(1, "grid points per patch, in each direction", low=1, high=64)
+    residual: bool = hparam(True, "the output is added to the last frame, instead of being the next frame")
+    context_loss_weight: float = hparam(0.0, "weight of the one-step forecasts within the context in the loss",
+                                        low=0.0, high=100.0)
+
+
+class ConvLSTM(VideoPredictionModel):
+    """Stacked ConvLSTM; see the module's text.
+
+    At the step from frame t to t+1, the first layer sees the frame t and the known channels of the frame t+1 (the one
+    to be forecast: its local solar time, for example). Frames of the context are true ones, later ones are forecasts.
+    """
+
+    Hparams = ConvLSTMHparams
+
+    def __init__(self, spec: DataSpec, hparams: ConvLSTMHparams):
+        super().__init__(spec, hparams, name="convLSTM")
+        require_smallest_grid(spec, 2, "convLSTM")
+        if not hparams.filters:
+            raise ValueError("filters is empty")
+        self.cells = [ConvLSTMCell(filters, hparams.kernel_size, name=f"cell_{index}")
+                      for index, filters in enumerate(hparams.filters)]
+        depth = hparams.patch_size**2 * spec.channels
+        # a residual output begins at zero: an untrained model is the persistence forecast
+        self.output_convolution = keras.layers.Conv2D(
+            depth, 1, name="output", kernel_initializer="zeros" if hparams.residual else "glorot_uniform")
+
+    def roll_out(self, context: Any, known: Any) -> Any:
+        """Return the one-step forecasts of the context and the forecast: frames 1 .. Tc+Tl-1, [B, Tc+Tl-1, H, W, C]."""
+        spec, patch = self.spec, self.hparams.patch_size
+        context_patches = to_patches(context, patch)
+        known_patches = to_patches(known, patch) if spec.known else None
+        states: list[Any] = [cell.initial_state(context_patches[:, 0]) for cell in self.cells]
+        frame, frames = context[:, 0], []
+        for step in range(spec.context_frames + spec.lead_frames - 1):
+            if step < spec.context_frames:
+                frame, patches = context[:, step], context_patches[:, step]
+            else:
+                patches = to_patches(frame, patch)
+            if known_patches is not None:
+                patches = ops.concatenate([patches, known_patches[:, step + 1]], axis=-1)
+            for index, cell in enumerate(self.cells):
+                states[index] = cell(cell.project(patches), states[index])
+                patches = states[index][0]
+            change = from_patches(self.output_convolution(patches), patch, spec.height, spec.width)
+            change = ops.cast(change, frame.dtype)
+            frame = frame + change if self.hparams.residual else change
+            frames.append(frame)
+        return ops.stack(frames, axis=1)
+
+    def forecast(self, context: Any, known: Any, seed: Any = 0) -> Any:
+        """Forecast the lead frames; convLSTM is deterministic and does not use `seed`."""
+        return self.roll_out(context, known)[:, self.spec.context_frames - 1:]
+
+    def phases(self, total_steps: int) -> list[Phase]:
+        """Return the one update of all weights."""
+        return [Phase("all", self.trainable_variables, adam(self.hparams, total_steps), self._loss)]
+
+    def validation_loss(self, frames: Any, known: Any, seed: Any = 0) -> Any:
+        """Return the loss of the forecast frames."""
+        context = frames[:, :self.spec.context_frames]
+        return self._forecast_loss(self.forecast(context, known, seed), frames)
+
+    def _loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
+        split = self.spec.context_frames - 1
+        rolled = self.roll_out(frames[:, :self.spec.context_frames], known)
+        loss = self._forecast_loss(rolled[:, split:], frames)
+        if self.hparams.context_loss_weight:
+            within = reconstruction_loss(self.hparams.loss_fun, rolled[:, :split], frames[:, 1:split + 1],
+                                         self.loss_weights)
+            return {"loss": loss + self.hparams.context_loss_weight * within, "forecast": loss, "context": within}
+        return {"loss": loss}
+
+    def _forecast_loss(self, forecast: Any, frames: Any) -> Any:
+        truth = frames[:, self.spec.context_frames:]
+        return reconstruction_loss(self.hparams.loss_fun, forecast, truth, self.loss_weights)
