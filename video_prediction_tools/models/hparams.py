@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from video_prediction_tools.datasets.channels import ALL, KNOWN_CHANNELS
 from video_prediction_tools.errors import InputError, did_you_mean
 from video_prediction_tools.metadata.files import read_json
 
-KNOWN_CHANNELS = ("lsm", "oro", "sin_solar_time", "cos_solar_time", "sin_day_of_year", "cos_day_of_year")
 
 
 def hparam(default: Any, help: str, *, low: float | None = None, high: float | None = None,
@@ -47,7 +47,8 @@ class CommonHparams:
     loss_fun: str = hparam("mse", "loss of the forecast frames, on normalised values", choices=("mse", "mae", "huber"))
     opt_var: list[str] = hparam(["all"], "variables in the loss: short names, or all")
     normalisation: str = hparam("zscore", "how inputs are scaled, per variable", choices=("zscore", "minmax"))
-    known_channels: list[str] = hparam(list(KNOWN_CHANNELS), "extra inputs that are known ahead", choices=KNOWN_CHANNELS)
+    known_channels: list[str] = hparam([ALL], "extra inputs that are known ahead; all: all that the data have",
+                                       choices=(ALL, *KNOWN_CHANNELS))
     mixed_precision: str = hparam("float32", "arithmetic of the layers", choices=("float32", "bfloat16"))
     ema_decay: float = hparam(0.0, "decay per step of the running mean of the weights that is validated and used for "
                                    "forecasts; 0: the weights themselves", low=0.0, high=0.999999)
