@@ -1,0 +1,74 @@
+"""Hyper-parameters: what a file and --set may say, and what is refused."""
+
+import dataclasses
+import json
+
+import pytest
+
+from video_prediction_tools.errors import InputError
+from video_prediction_tools.models import registry
+from video_prediction_tools.models.hparams import CommonHparams, hparam, resolve
+
+
+@dataclasses.dataclass
+class Example(CommonHparams):
+    """A model's hyper-parameters."""
+
+    filters: list[int] = hparam([8, 8], "state channels", low=1, high=64)
+    residual: bool = hparam(True, "residual output")
+
+
+def test_defaults_file_and_overrides_in_this_order(tmp_path):
+    path = tmp_path / "hp.json"
+    path.write_text(json.dumps({"lr": 0.01, "batch_size": 4, "filters": [16]}))
+    hparams = resolve(Example, path, ["batch_size=2", "filters=4,5", "known_channels=lsm", "residual=false"])
+    assert (hparams.lr, hparams.batch_size, hparams.filters, hparams.max_epochs) == (0.01, 2, [4, 5], 20)
+    assert (hparams.known_channels, hparams.residual) == (["lsm"], False)
+
+
+def test_whole_numbers_are_taken_where_floats_are_wanted():
+    assert resolve(Example, None, ["lr=1"]).lr == 1.0
+
+
+def test_an_empty_list_switches_the_known_channels_off():
+    assert resolve(Example, None, ["known_channels="]).known_channels == []
+
+
+@pytest.mark.parametrize(("override", "words"), [
+    ("learning_rate=1", ["--set", "unknown hyper-parameter 'learning_rate'"]),
+    ("batch_sise=1", ["did you mean 'batch_size'?"]),
+    ("lr", ["not of the form key=value"]),
+    ("lr=fast", ["'lr' is 'fast'", "type float"]),
+    ("lr=nan", ["--set", "'lr'"]),
+    ("batch_size=2.5", ["2.5", "type int"]),
+    ("batch_size=true", ["type int"]),
+    ("batch_size=0", ["'batch_size' is 0", "from 1 to"]),
+    ("filters=0", ["'filters' is 0"]),
+    ("filters=a,b", ["'filters'", "type int"]),
+    ("loss_fun=l5", ["choose among: mse, mae, huber"]),
+    ("known_channels=lsm,moon", ["'moon'", "choose among"]),
+    ("residual=1", ["type bool"]),
+])
+def test_wrong_overrides_are_refused(override, words):
+    with pytest.raises(InputError) as caught:
+        resolve(Example, None, [override])
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "{lr: 1}", '{"filters": 3}', '{"max_epoch": 3}'])
+def test_wrong_files_are_refused_by_name(tmp_path, text):
+    path = tmp_path / "hp.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=str(path)):
+        resolve(Example, path)
+
+
+def test_every_model_has_a_template_for_era5_that_resolves():
+    for name in registry.names():
+        assert registry.template(name, "era5").is_file()
+        assert registry.resolve_hparams(name, None).context_frames == 10
+
+
+def test_unknown_model():
+    with pytest.raises(InputError, match="did you mean 'convLSTM'"):
+        registry.require_known("convlstm")
