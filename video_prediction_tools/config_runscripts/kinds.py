@@ -1,0 +1,212 @@
+"""The kinds of answers: how text from a prompt or a flag, or a value from an answers file, becomes one checked value.
+
+A value is what JSON can hold, the same whichever way it came in. `parse` raises ValueError with what is wrong.
+"""
+
+import math
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from video_prediction_tools.errors import InputError
+from video_prediction_tools.metadata.names import ExperimentId
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of answer.
+
+    Arguments:
+        name: for `questions` (JSON): text, path, integer, ...
+        form: how to write it, for messages.
+        parse: text, list of texts or JSON value -> value.
+        show: value -> text that `parse` reads again.
+        several: a flag takes several words.
+    """
+
+    name: str
+    form: str
+    parse: Callable[[Any], Any]
+    show: Callable[[Any], str] = str
+    several: bool = False
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{value!r} is not text")
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
+        raise ValueError("holds a newline or another control character")
+    return value.strip()
+
+
+def _path(value: Any) -> str:
+    return os.path.abspath(Path(_text(value)).expanduser())
+
+
+def _words(value: Any) -> list[str]:
+    """Split text at blanks and commas; a list may hold such texts."""
+    parts = value if isinstance(value, list) else [value]
+    words = [word for part in parts for word in re.split(r"[,\s]+", part if isinstance(part, str) else str(part)) if word]
+    if not words or any(isinstance(part, (dict, bool)) for part in parts):
+        raise ValueError(f"{value!r} is not a list of words")
+    return [_text(word) for word in words]
+
+
+def _show_words(value: list[Any]) -> str:
+    return " ".join(str(word) for word in value)
+
+
+def _whole_number(word: Any) -> int:
+    if isinstance(word, bool) or not re.fullmatch(r"[+-]?\d+", str(word).strip()):
+        raise ValueError(f"'{word}' is not a whole number")
+    return int(word)
+
+
+def _number(word: Any) -> float:
+    try:
+        number = float(str(word))
+    except ValueError:
+        raise ValueError(f"'{word}' is not a number") from None
+    if not math.isfinite(number):
+        raise ValueError(f"'{word}' is not a finite number")
+    return int(number) if number.is_integer() else number  # 50 and 50.0 are one answer and give the same bytes
+
+
+def _in_range(number: float, low: float | None, high: float | None) -> Any:
+    if low is not None and number < low or high is not None and number > high:
+        raise ValueError(f"{number} is not within {low}..{'' if high is None else high}")
+    return number
+
+
+def integer(low: int, high: int | None = None) -> Kind:
+    """Return the kind of a whole number within a closed range."""
+    return Kind("integer", f"a whole number from {low}", lambda value: _in_range(_whole_number(value), low, high))
+
+
+def number(low: float, high: float | None = None, unit: str = "") -> Kind:
+    """Return the kind of a number within a closed range."""
+    return Kind("number", f"a number {unit}".strip(), lambda value: _in_range(_number(value), low, high))
+
+
+def integers(low: int, high: int, example: str) -> Kind:
+    """Return the kind of several different whole numbers in ascending order; ``2017-2019`` stands for all three."""
+    def parse(value: Any) -> list[int]:
+        numbers: list[int] = []
+        for word in _words(value):
+            first, dash, last = word.partition("-")
+            ends = [_in_range(_whole_number(end), low, high) for end in ((first, last) if dash else (first, first))]
+            if ends[0] > ends[1]:
+                raise ValueError(f"'{word}' runs backwards")
+            numbers += range(ends[0], ends[1] + 1)
+        return sorted(set(numbers))
+
+    return Kind("integers", f"whole numbers, for example {example}", parse, _show_words, several=True)
+
+
+def numbers(count: int, names: str, ranges: list[tuple[float, float]], whole: bool = False) -> Kind:
+    """Return the kind of a fixed count of numbers, for example the edges of an area."""
+    def parse(value: Any) -> list[float]:
+        words = _words(value)
+        if len(words) != count:
+            raise ValueError(f"{len(words)} numbers given, {count} wanted")
+        return [_in_range(_whole_number(word) if whole else _number(word), *limits)
+                for word, limits in zip(words, ranges, strict=True)]
+
+    return Kind("integers" if whole else "numbers", names, parse, _show_words, several=True)
+
+
+def _period(start: Any, end: Any) -> list[str]:
+    for side in (start, end):
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d(T\d\d)?", str(side)):
+            raise ValueError(f"'{side}' is not a date (2019-03-22) or an hour (2019-03-22T18)")
+        try:
+            datetime.fromisoformat(str(side))
+        except ValueError:
+            raise ValueError(f"there is no {side}") from None
+    if str(start)[:10] > str(end)[:10] or ("T" in start and "T" in end and start > end):
+        raise ValueError(f"'{start}..{end}' runs backwards")
+    return [str(start), str(end)]
+
+
+def _periods(value: Any) -> list[list[str]]:
+    if isinstance(value, list) and value and all(isinstance(one, list) and len(one) == 2 for one in value):
+        return [_period(*one) for one in value]
+    periods = []
+    for word in _words(value):
+        start, dots, end = word.partition("..")
+        periods.append(_period(start, end if dots else start))
+    return periods
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        raise ValueError("is not a table")
+    return value
+
+
+def _pairs(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        value = [f"{key}={one}" for key, one in value.items()]
+    pairs = [_text(one) for one in (value if isinstance(value, list) else str(value).split())]
+    for pair in pairs:
+        if not re.fullmatch(r"[A-Za-z_]\w*=.+", pair):
+            raise ValueError(f"'{pair}' is not of the form key=value")
+    if not pairs:
+        raise ValueError("is empty")
+    return pairs
+
+
+def _experiment(value: Any) -> str:
+    """Keep a whole exp_id; make one of a short text."""
+    text = _text(value)
+    try:
+        return str(ExperimentId.parse(text))
+    except InputError:
+        pass  # a text to make one of
+    try:
+        return str(ExperimentId.new(text))
+    except InputError as error:
+        raise ValueError(error.what) from None
+
+
+def choice(*options: str) -> Kind:
+    """Return the kind of one of a few fixed words."""
+    def parse(value: Any) -> str:
+        if value not in options:
+            raise ValueError(f"'{value}' is none of them")
+        return value
+
+    return Kind("choice", f"one of {', '.join(options)}", parse)
+
+
+def _sbatch(value: Any) -> str:
+    """Accept what may stand in an #SBATCH line: Slurm reads these lines itself and knows no quotes."""
+    text = _text(value)
+    if not re.fullmatch(r"[\w./:%@,+=-]+", text, re.ASCII):
+        raise ValueError(f"'{text}' holds characters that an #SBATCH line cannot take")
+    return text
+
+
+def _walltime(value: Any) -> str:
+    text = _sbatch(value)
+    if not re.fullmatch(r"(\d+-)?\d{1,2}:[0-5]\d:[0-5]\d", text):
+        raise ValueError(f"'{text}' is not a duration")
+    return text
+
+
+TEXT = Kind("text", "one line of text", _text)
+PATH = Kind("path", "a path", _path)
+WORDS = Kind("words", "words with blanks between them", _words, _show_words, several=True)
+PERIODS = Kind("periods", "first..last, for example 2019-03-01..2019-03-22 (several with blanks between them)", _periods,
+               lambda value: " ".join(f"{start}..{end}" for start, end in value), several=True)
+PAIRS = Kind("pairs", "key=value, several with blanks between them", _pairs, _show_words, several=True)
+PATH_OR_TABLE = Kind("path or table", "the path of a JSON file, or the table itself in an answers file",
+                     lambda value: _table(value) if isinstance(value, dict) else _path(value),
+                     lambda value: "(table)" if isinstance(value, dict) else value)
+EXPERIMENT = Kind("experiment", "a short text of letters, digits, '.', '_' and '-', or a whole exp_id", _experiment)
+SBATCH = Kind("sbatch", "letters, digits and ./:%@,+=-_", _sbatch)
+WALLTIME = Kind("walltime", "hours:minutes:seconds or days-hours:minutes:seconds", _walltime)

@@ -1,0 +1,126 @@
+"""The order between the steps: what a step needs must be there, or be made by an earlier step of the same chain."""
+
+from pathlib import Path
+from typing import Any
+
+from video_prediction_tools.config_runscripts import found
+from video_prediction_tools.config_runscripts.context import Context, data_name
+from video_prediction_tools.errors import InputError, did_you_mean
+from video_prediction_tools.metadata import record
+from video_prediction_tools.metadata.names import month_file
+
+
+def extracted(context: Context) -> None:
+    """Check for preprocess1 that the extraction has, or will have, the months and variables asked for.
+
+    Raises:
+        InputError: the step 'extract' is missing or does not cover what is asked for.
+    """
+    made = context.earlier("extract")
+    directory = context.layout.extracted_data
+    has = made or record.require_done(directory, "extracted_data", "extract").details
+    lacking = [name for name in context.get("variables") or [] if name not in has["variables"]]
+    if lacking:
+        raise InputError("--variables", f"the extraction has no {', '.join(lacking)} (it has {', '.join(has['variables'])})",
+                         "run the step 'extract' with them first")
+    for year in context.get("years") or []:
+        if made:
+            there = year in made["years"] and any(month in made["months"] for month in context.get("months") or made["months"])
+        else:
+            there = any(month_file(directory, year, month).exists() for month in context.get("months") or range(1, 13))
+        if not there:
+            raise InputError("--years", f"the extraction has no month of {year}",
+                             f"run the step 'extract' for {year} first")
+
+
+def extracted_answer(context: Context, name: str) -> Any:
+    """Return what preprocess1 may take over from the extraction: its years, months or variables; None when unknown."""
+    if context.get("base_dir") is None:
+        return None
+    try:
+        details = record.require_done(context.layout.extracted_data, "extracted_data", "extract").details
+    except InputError:
+        return None  # said when the answers are checked
+    if name == "variables":
+        return list(details["variables"])
+    months = sorted(tuple(map(int, path.parts[-3:-1])) for path in
+                    context.layout.extracted_data.glob("[0-9]" * 4 + "/[0-9][0-9]/era5_*.nc"))
+    return sorted({month[name == "months"] for month in months}) or None
+
+
+def data_set(context: Context) -> None:
+    """Check for preprocess2 that the data set is there, or will be.
+
+    Raises:
+        InputError: the step 'preprocess1' is missing.
+    """
+    _require_data(context, "preprocess1", "dataset", context.layout.data(context.get("data_name")))
+
+
+def tfrecords(context: Context) -> None:
+    """Check for train and postprocess that the TFRecords are there, or will be.
+
+    Raises:
+        InputError: the step 'preprocess2' is missing.
+    """
+    _require_data(context, "preprocess2", "tfrecords", context.layout.data(context.get("data_name")) / "tfrecords")
+
+
+def _require_data(context: Context, step: str, kind: str, directory: Path) -> None:
+    made = context.earlier(step)
+    name = made and (made["data_name"] if "data_name" in made else data_name(made))
+    if context.get("data_name") != name:
+        record.require_done(directory, kind, step)
+
+
+def model(context: Context) -> None:
+    """Check for postprocess that the trained experiment is there, or will be.
+
+    Raises:
+        InputError: the step 'train' is missing.
+    """
+    made = context.earlier("train")
+    if not (made and made["exp_id"] == context.get("exp_id")):
+        record.require_done(Path(context.get("model_dir")), "model", "train")
+
+
+def model_directory(context: Context) -> str | None:
+    """Return the directory of the experiment that is asked for, made by this chain or found; None when there is none."""
+    exp_id, made = context.get("exp_id"), context.earlier("train")
+    if context.get("base_dir") is None or exp_id is None:
+        return None
+    if made and made["exp_id"] == exp_id:
+        if not made.get("data_name"):
+            return None
+        return str(context.layout.model(made["data_name"], made["model"], exp_id))
+    known = found.models(context.layout)
+    path = next((one.path for one in known if one.name == exp_id), None)
+    if path is None:
+        usable = [one.name for one in known]
+        raise InputError("--exp_id", f"there is no experiment '{exp_id}' in {context.layout.models}",
+                         did_you_mean(exp_id, usable) if usable else "run the step 'train' first")
+    return str(path)
+
+
+def something_to_work_on(context: Context) -> None:
+    """Check that the step before has made anything at all below the base directory, before more is asked.
+
+    Raises:
+        InputError: it has not.
+    """
+    layout = context.layout
+    needs = {"preprocess1": ("extract", layout.extracted_data, None),
+             "preprocess2": ("preprocess1", layout.preprocessed_data, found.data_sets),
+             "train": ("preprocess2", layout.preprocessed_data, found.tfrecords),
+             "postprocess": ("train", layout.models, found.models)}
+    if context.step not in needs or context.earlier(needs[context.step][0]):
+        return
+    step, directory, search = needs[context.step]
+    if search is None:
+        record.require_done(directory, "extracted_data", step)
+        return
+    known = search(layout)
+    if not any(one.usable for one in known):
+        there = "; ".join(map(str, known))
+        raise InputError(directory, f"holds nothing that the step '{step}' has finished" + (f" ({there})" if there else ""),
+                         f"run the step '{step}' first, or give another --base_dir")

@@ -1,0 +1,313 @@
+"""Machine profiles: one TOML file each, built-in ones in templates/machines, the user's merged over them.
+
+Only the standard library is needed here: create_env.sh asks for the machine before any package is installed.
+"""
+
+import dataclasses
+import getpass
+import os
+import re
+import shutil
+import socket
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from video_prediction_tools.config_runscripts import settings
+from video_prediction_tools.config_runscripts.steps import STEPS
+from video_prediction_tools.errors import InputError, did_you_mean
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BUILT_IN = REPOSITORY / "templates" / "machines"
+SYSTEMNAME_FILE = Path("/etc/FZJ/systemname")  # at JSC every machine names itself there and in $SYSTEMNAME
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A Slurm partition; 0 or '' means unknown and is not checked. `devel` is never chosen without asking."""
+
+    name: str
+    cores: int = 0
+    memory_gb: int = 0
+    gpus: int = 0
+    gpu_type: str = ""
+    min_nodes: int = 0
+    max_nodes: int = 0
+    max_time: str = ""
+    exclusive: bool = False
+    devel: bool = False
+
+
+@dataclass(frozen=True)
+class Identify:
+    """How a machine is recognised: its own name for itself, regular expressions on the host name, a command, always."""
+
+    systemname: list[str] = field(default_factory=list)
+    hostname: list[str] = field(default_factory=list)
+    command: str = ""
+    always: bool = False
+
+
+@dataclass(frozen=True)
+class Account:
+    """The budget that jobs are billed to; `env`: variables that may name it, in order."""
+
+    required: bool = False
+    env: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a program is started: flags of srun, the command of mpirun, the container's ways."""
+
+    srun: list[str] = field(default_factory=list)
+    mpirun: list[str] = field(default_factory=list)
+    container: str = ""
+    mpi_in_container: str = ""
+    container_env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Modules to load and variables to set before the virtual environment is activated."""
+
+    modules: list[str] = field(default_factory=list)
+    exports: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Network:
+    """What TensorFlow's cluster and downloads must know."""
+
+    hostname_suffix: str = ""
+    compute_internet: bool = False
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where data go by default; ``{user}``, ``{home}`` and ``{project}`` (the account) are filled in."""
+
+    base: str = ""
+
+
+@dataclass(frozen=True)
+class StepResources:
+    """What one step gets. `local`: run by bash, also where there is Slurm (no internet on compute nodes).
+
+    `modules` take the place of the general ones, `exports` are added.
+    """
+
+    local: bool = False
+    partition: str = ""
+    nodes: int = 1
+    tasks: int = 1
+    cpus: int = 1
+    gpus: int = 0
+    time: str = "01:00:00"
+    modules: list[str] | None = None
+    exports: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine profile; docs/machines.md explains the entries."""
+
+    name: str
+    schema: int
+    title: str
+    scheduler: str
+    notes: str = ""
+    checked: str = ""
+    arch: str = "x86_64"
+    resubmit: str = "requeue"
+    partitions: list[Partition] = field(default_factory=list)
+    identify: Identify = field(default_factory=Identify)
+    account: Account = field(default_factory=Account)
+    launch: Launch = field(default_factory=Launch)
+    environment: Environment = field(default_factory=Environment)
+    network: Network = field(default_factory=Network)
+    paths: Paths = field(default_factory=Paths)
+    steps: dict[str, StepResources] = field(default_factory=dict)
+    sbatch_extra: list[str] = field(default_factory=list)
+    sbatch_skip: list[str] = field(default_factory=list)
+
+    def step(self, name: str) -> StepResources:
+        """Return the resources of a step."""
+        return self.steps.get(name, StepResources())
+
+    def runs_with_slurm(self, step: str) -> bool:
+        """Say whether a step is submitted to Slurm here."""
+        return self.scheduler == "slurm" and not self.step(step).local
+
+    def modules(self, step: str) -> list[str]:
+        """Return the modules that a step loads."""
+        own = self.step(step).modules
+        return self.environment.modules if own is None else own
+
+    def exports(self, step: str) -> dict[str, str]:
+        """Return the variables that are set for a step."""
+        return self.environment.exports | self.step(step).exports
+
+    def account_from(self, environment: Mapping[str, str]) -> str | None:
+        """Return the account that the environment names, or None."""
+        return next((environment[name] for name in self.account.env if environment.get(name)), None)
+
+    def base_dir(self, account: str | None) -> str | None:
+        """Return the default base directory, or None where it cannot be known (no account yet)."""
+        if not self.paths.base or ("{project}" in self.paths.base and not account):
+            return None
+        return self.paths.base.format(user=getpass.getuser(), home=Path.home(), project=account)
+
+
+def load(user_directory: Path | None = None) -> dict[str, Machine]:
+    """Return all machine profiles by name: the user's own first, then the built-in ones with the user's entries merged over.
+
+    Arguments:
+        user_directory: the user's profiles; by default ``machines`` in the configuration directory.
+
+    Raises:
+        InputError: a file is damaged, a key unknown (did you mean), a value of the wrong type.
+    """
+    user_directory = user_directory or settings.directory() / "machines"
+    built_in = {path.stem: settings.read_toml(path) for path in sorted(BUILT_IN.glob("*.toml"))}
+    own = {path.stem: (path, settings.read_toml(path)) for path in sorted(user_directory.glob("*.toml"))}
+    machines = {}
+    for name in [*(name for name in own if name not in built_in), *built_in]:
+        path, content = own.get(name, (BUILT_IN / f"{name}.toml", {}))
+        machines[name] = _machine(name, _merged(built_in.get(name, {}), content), path)
+    return machines
+
+
+def _machine(name: str, content: dict[str, Any], path: Path) -> Machine:
+    if "name" in content:
+        raise InputError(path, "unknown key 'name'", "the file's name is the machine's name")
+    machine = _built(Machine, {"name": name, **content}, path, "")
+    if machine.schema != SCHEMA:
+        raise InputError(path, f"has schema {machine.schema}, this AMBS reads {SCHEMA}", "compare with docs/machines.md")
+    if machine.scheduler not in ("slurm", "bash"):
+        raise InputError(path, f"scheduler '{machine.scheduler}' is unknown", "write slurm or bash")
+    for step in machine.steps:
+        if step not in STEPS:
+            raise InputError(path, f"unknown step 'steps.{step}'", did_you_mean(step, STEPS))
+    for pattern in machine.identify.hostname:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise InputError(path, f"identify.hostname '{pattern}' is not a regular expression ({error})",
+                             "correct it") from error
+    return machine
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(below.get(key), dict)
+        merged[key] = _merged(below[key], value) if both else value
+    return merged
+
+
+def _built(cls: type, content: dict[str, Any], path: Path, prefix: str) -> Any:
+    types = typing.get_type_hints(cls)
+    for key in content:
+        if key not in types:
+            raise InputError(path, f"unknown key '{prefix}{key}'", did_you_mean(key, [t for t in types if t != "name" or prefix]))
+    for part in dataclasses.fields(cls):
+        needed = part.default is dataclasses.MISSING and part.default_factory is dataclasses.MISSING
+        if needed and part.name not in content:
+            raise InputError(path, f"'{prefix}{part.name}' is missing", "add it")
+    return cls(**{key: _value(types[key], value, path, f"{prefix}{key}") for key, value in content.items()})
+
+
+def _value(kind: Any, value: Any, path: Path, where: str) -> Any:
+    """Check `value` against a type hint; tables become dataclasses."""
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        return _built(kind, value, path, f"{where}.")
+    origin, parts = typing.get_origin(kind), [part for part in typing.get_args(kind) if part is not type(None)]
+    if origin is list and isinstance(value, list):
+        return [_value(parts[0], one, path, where) for one in value]
+    if origin is dict and isinstance(value, dict):
+        return {key: _value(parts[1], one, path, f"{where}.{key}") for key, one in value.items()}
+    if origin not in (list, dict, None):  # X | None
+        return _value(parts[0], value, path, where)
+    if origin is None and type(value) is kind and not (kind is str and "\n" in value):
+        return value
+    raise InputError(path, f"'{where}' has the wrong value {value!r}", f"give {_type_name(kind)}")
+
+
+def _type_name(kind: Any) -> str:
+    if dataclasses.is_dataclass(kind):
+        return "a table"
+    names = {str: "one line of text", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
+    return names[typing.get_origin(kind) or kind]
+
+
+@dataclass(frozen=True)
+class Detected:
+    """The machine that was found, and for each rule that was tried what it said."""
+
+    name: str
+    reason: str
+    explanation: list[str]
+
+
+def detect(machines: dict[str, Machine], *, environment: Mapping[str, str] = os.environ, hostname: str | None = None,
+           systemname_file: Path = SYSTEMNAME_FILE, which: Callable[[str], str | None] = shutil.which) -> Detected:
+    """Find out on which machine we are.
+
+    Order: ``$AMBS_MACHINE``, ``$SYSTEMNAME``, /etc/FZJ/systemname, host name (full and short), a command that exists,
+    the machine that always fits.
+
+    Raises:
+        InputError: ``$AMBS_MACHINE`` names an unknown machine, or none fits.
+    """
+    hostname = hostname or socket.gethostname()
+    explanation: list[str] = []
+
+    def first(rule: str, fits: Callable[[Machine], bool]) -> Detected | None:
+        found = next((name for name, machine in machines.items() if fits(machine)), None)
+        explanation.append(f"{rule}: {found or 'no machine fits'}")
+        return Detected(found, rule, explanation) if found else None
+
+    forced = environment.get("AMBS_MACHINE")
+    if forced:
+        require_known(forced, machines, "$AMBS_MACHINE")
+        return Detected(forced, f"$AMBS_MACHINE is '{forced}'", [f"$AMBS_MACHINE is '{forced}': {forced}"])
+    explanation.append("$AMBS_MACHINE is not set")
+    for source, name in (("$SYSTEMNAME", environment.get("SYSTEMNAME")), (systemname_file, _first_line(systemname_file))):
+        if not name:
+            explanation.append(f"{source} is not there")
+        elif found := first(f"{source} is '{name}'", lambda machine, name=name: name in machine.identify.systemname):
+            return found
+    hosts = {hostname, hostname.split(".")[0]}
+    if found := first(f"host name is '{hostname}'", lambda machine: any(
+            re.search(pattern, host) for pattern in machine.identify.hostname for host in hosts)):
+        return found
+    for command in dict.fromkeys(machine.identify.command for machine in machines.values() if machine.identify.command):
+        if not which(command):
+            explanation.append(f"command '{command}' is not there")
+        elif found := first(f"command '{command}' is there", lambda machine, c=command: machine.identify.command == c):
+            return found
+    if found := first("always", lambda machine: machine.identify.always):
+        return found
+    raise InputError("machine", "no profile fits this machine", f"give --machine; known are: {', '.join(machines)}")
+
+
+def require_known(name: str, machines: dict[str, Machine], flag: str = "--machine") -> Machine:
+    """Return a machine by its name.
+
+    Raises:
+        InputError: there is no such machine.
+    """
+    if name not in machines:
+        raise InputError(flag, f"unknown machine '{name}'", did_you_mean(name, machines))
+    return machines[name]
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").split("\n")[0].strip()
+    except OSError:
+        return ""  # only JSC's machines have it

@@ -1,0 +1,115 @@
+"""Questions on the terminal. questionary is imported when the first one is asked: it takes more than half a second."""
+
+from typing import Any
+
+from video_prediction_tools.config_runscripts.answers import problem_with
+from video_prediction_tools.config_runscripts.context import Context
+from video_prediction_tools.config_runscripts.found import Found
+from video_prediction_tools.config_runscripts.kinds import PATH, PATH_OR_TABLE
+from video_prediction_tools.config_runscripts.questions import Question, asked_by
+from video_prediction_tools.config_runscripts.steps import STEPS
+
+WRITE, CHANGE, CANCEL = "write", "change", "cancel"
+
+
+def step() -> str:
+    """Ask which script is wanted; returns a step's name or ``all``."""
+    from questionary import Choice, select
+
+    choices = [Choice(f"{one.name:<12} {one.title}", one.name) for one in STEPS.values()]
+    choices.append(Choice(f"{'all':<12} all of them, in this order", "all"))
+    return select("Which runscript shall be generated?", choices=choices).unsafe_ask()
+
+
+def answer(question: Question, context: Context, default: Any) -> Any:
+    """Ask one question; returns its value, checked (None: left open)."""
+    offered = question.choices(context) if question.choices else []
+    if offered or question.kind.name == "choice":
+        return _select(question, context, default, offered)
+    return _type(question, context, default)
+
+
+def _select(question: Question, context: Context, default: Any, offered: list[Found]) -> Any:
+    from questionary import Choice, select
+
+    if offered:
+        choices = [Choice(str(one), one.name, disabled=None if one.usable else "not finished") for one in offered]
+        usable = [one.name for one in offered if one.usable]
+        default = default if default in usable else next(iter(usable), None)
+    else:
+        choices = [Choice(word, word) for word in question.kind.form.removeprefix("one of ").split(", ")]
+    while True:
+        chosen = select(f"{question.text}?", choices=choices, default=default, instruction=_hint(question)).unsafe_ask()
+        problem = problem_with(question, context, chosen)
+        if problem is None:
+            return question.read(chosen)
+        print(f"  {problem}")
+
+
+def _type(question: Question, context: Context, default: Any) -> Any:
+    import questionary
+
+    optional = question.is_optional(context)
+
+    def validate(text: str) -> bool | str:
+        if optional and not text.strip():
+            return True
+        return problem_with(question, context, text) or True
+
+    if question.help:
+        questionary.print(f"  {question.help}", style="fg:ansibrightblack")
+    ask = questionary.path if question.kind in (PATH, PATH_OR_TABLE) else questionary.text
+    # checked at Enter only: a check may look at files
+    typed = ask(f"{question.text}:", default="" if default is None else question.kind.show(default), validate=validate,
+                validate_while_typing=False).unsafe_ask()
+    return None if optional and not typed.strip() else question.read(typed)
+
+
+def _hint(question: Question) -> str | None:
+    return f"({question.help})" if question.help else None
+
+
+def summary(context: Context) -> str:
+    """Show all answers and ask what to do with them."""
+    from questionary import Choice, select
+
+    shown: set[tuple[str, str]] = set()
+    for name in context.chain:
+        print(f"\n{name} on {context.machine.title}")
+        context.step = name
+        for question in asked_by(name):
+            if question.name not in context.answers[name]:
+                continue
+            value = context.answers[name][question.name]
+            text = "-" if value is None else question.kind.show(value)
+            if (question.name, text) not in shown:  # in a chain, what the steps share stands there once
+                print(f"  {question.name:<18} {text}")
+                shown.add((question.name, text))
+    print()
+    return select("Are these answers right?", choices=[Choice("write the script", WRITE), Choice("change an answer", CHANGE),
+                                                       Choice("cancel", CANCEL)]).unsafe_ask()
+
+
+def change(context: Context) -> tuple[str, Any]:
+    """Ask which answer shall be changed, and for the new one; returns its key (``step.name`` when not shared) and value."""
+    from questionary import Choice, select
+
+    choices, seen = [], set()
+    for name in context.chain:
+        for question in asked_by(name):
+            if question.name in context.answers[name] and not (question.shared and question.name in seen):
+                seen.add(question.name)
+                title = question.name if question.shared else f"{name}.{question.name}"
+                choices.append(Choice(title, (name, question)))
+    name, question = select("Which answer?", choices=choices).unsafe_ask()
+    context.step = name
+    value = answer(question, context, context.answers[name][question.name])
+    return (question.name if question.shared else f"{name}.{question.name}"), value
+
+
+def may_overwrite(path: object, differences: str) -> bool:
+    """Show how a script differs from the one on the disk, and ask whether to overwrite it."""
+    import questionary
+
+    print(differences)
+    return questionary.confirm(f"{path} is there already and differs. Overwrite it?", default=False).unsafe_ask()

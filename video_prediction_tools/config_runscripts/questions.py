@@ -1,0 +1,334 @@
+"""The one table of questions. Prompts, flags, ``--set``, answers files, `questions` and ``--help`` are all made from it."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from video_prediction_tools.config_runscripts import found, kinds, order, settings
+from video_prediction_tools.config_runscripts.context import Context, data_name
+from video_prediction_tools.config_runscripts.profiles import REPOSITORY
+from video_prediction_tools.config_runscripts.steps import STEPS
+from video_prediction_tools.errors import InputError, did_you_mean
+from video_prediction_tools.metadata import variables
+
+_ALL = tuple(STEPS)
+KNOWN_CONSTANTS = ("lsm", "oro")
+# every model has its recommended hyper-parameters there; the registry itself would import numpy
+MODELS = tuple(sorted(path.parent.name for path in (REPOSITORY / "video_prediction_tools" / "hparams" / "era5").glob(
+    "*/model_hparams.json")))
+
+
+def _always(context: Context) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question.
+
+    Arguments:
+        name: key in answers files, and the flag's name.
+        steps: the steps that ask it.
+        kind: what an answer is.
+        text: the question as the prompt shows it.
+        help: one more line: what it is good for, units, format.
+        default: a value, or a function of the context; None: there is none.
+        optional: no answer is an answer (the program then does what its --help says).
+        when: whether it is asked at all, given the answers so far.
+        choices: what the prompt offers; other answers are refused.
+        check: raises InputError on an answer that cannot be used; may look at files.
+        rare: not asked by prompt; the default is taken unless the user changes it in the summary.
+        shared: the steps of a chain have one answer together.
+    """
+
+    name: str
+    steps: tuple[str, ...]
+    kind: kinds.Kind
+    text: str
+    help: str = ""
+    default: Any = None
+    optional: bool | Callable[[Context], bool] = False
+    when: Callable[[Context], bool] = _always
+    choices: Callable[[Context], list[found.Found]] | None = None
+    check: Callable[[Context], None] | None = None
+    rare: bool = False
+    shared: bool = True
+
+    @property
+    def flag(self) -> str:
+        """The flag that answers it."""
+        return f"--{self.name}"
+
+    def default_value(self, context: Context) -> Any:
+        """Return the default in this context, or None."""
+        value = self.default(context) if callable(self.default) else self.default
+        return None if value is None else self.kind.parse(value)
+
+    def is_optional(self, context: Context) -> bool:
+        """Say whether no answer is an answer in this context."""
+        return self.optional(context) if callable(self.optional) else self.optional
+
+    def read(self, value: Any, where: str = "") -> Any:
+        """Return a checked value.
+
+        Raises:
+            InputError: it is not of this kind.
+        """
+        try:
+            return self.kind.parse(value)
+        except ValueError as error:
+            raise InputError(where or self.flag, str(error), f"give {self.kind.form}") from None
+
+
+def asked_by(step: str) -> list[Question]:
+    """Return the questions of a step in their order."""
+    return [question for question in QUESTIONS if step in question.steps]
+
+
+def _source_is(*sources: str) -> Callable[[Context], bool]:
+    return lambda context: context.get("source") in sources
+
+
+def _source_dir_there(context: Context) -> None:
+    directory = Path(context.get("source_dir"))
+    if not directory.is_dir():
+        raise InputError("--source_dir", f"{directory} is not a directory", "give the archive's directory")
+
+
+def _file_there(name: str) -> Callable[[Context], None]:
+    def check(context: Context) -> None:
+        path = context.get(name)
+        if isinstance(path, str) and not Path(path).is_file():
+            raise InputError(f"--{name}", f"{path} is not a file", "give another path")
+
+    return check
+
+
+def _variables_known(context: Context) -> None:
+    variables.variables(context.get("variables"))
+    if context.step == "preprocess1":
+        order.extracted(context)
+
+
+def _constants_known(context: Context) -> None:
+    for name in context.get("constants"):
+        if name not in KNOWN_CONSTANTS:
+            raise InputError("--constants", f"unknown constant field '{name}'", did_you_mean(name, KNOWN_CONSTANTS))
+
+
+def _area_in_order(context: Context) -> None:
+    north, _, south, _ = context.get("area")
+    if north <= south:
+        raise InputError("--area", f"north ({north}) is not north of south ({south})", "give north, west, south, east")
+
+
+def _periods_apart(context: Context) -> None:
+    taken: list[tuple[str, str, str]] = []
+    for split in ("train", "val", "test"):
+        for start, end in context.get(f"{split}_period") or []:
+            first, last = (start + "T00")[:13], (end + "T23")[:13]
+            for other, other_first, other_last in taken:
+                if first <= other_last and other_first <= last:
+                    raise InputError(f"--{split}_period", f"{start}..{end} overlaps {other} {other_first}..{other_last}",
+                                     "give periods that lie apart")
+            taken.append((split, first, last))
+
+
+def _split_readable(context: Context) -> None:
+    from video_prediction_tools.datasets.split import read_split  # late: numpy
+
+    given = context.get("data_split")
+    if isinstance(given, str):
+        read_split(Path(given))
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "data_split.json"
+        path.write_text(json.dumps(given), encoding="utf-8")
+        try:
+            read_split(path)
+        except InputError as error:
+            raise InputError("--data_split", error.what, error.remedy) from None
+
+
+def _from_extraction(name: str, otherwise: Any = None) -> Callable[[Context], Any]:
+    def default(context: Context) -> Any:
+        taken = order.extracted_answer(context, name) if context.step == "preprocess1" else None
+        return taken if taken is not None else otherwise
+
+    return default
+
+
+def _data_choices(context: Context) -> list[found.Found]:
+    made = context.earlier("preprocess1")
+    if made:
+        return [found.Found(data_name(made), context.layout.data(data_name(made)), "done", "")]
+    search = found.data_sets if context.step == "preprocess2" else found.tfrecords
+    return search(context.layout)
+
+
+def _default_data(context: Context) -> str | None:
+    if context.get("base_dir") is None:
+        return None
+    if context.step == "postprocess":  # the data set that the model was trained on
+        directory = context.get("model_dir")
+        return directory and Path(directory).parents[1].name
+    made = context.earlier("preprocess1")
+    if made:
+        parts = ("years", "months", "variables", "nyx", "sw_corner")
+        return data_name(made) if all(made.get(part) for part in parts) else None
+    return _only_one(_data_choices(context))
+
+
+def _only_one(known: list[found.Found]) -> str | None:
+    """Return the one that can be used; of several none is taken without asking."""
+    usable = [one.name for one in known if one.usable]
+    return usable[0] if len(usable) == 1 else None
+
+
+def _data_there(context: Context) -> None:
+    require = order.data_set if context.step == "preprocess2" else order.tfrecords
+    require(context)
+
+
+def _experiments(context: Context) -> list[found.Found]:
+    return found.models(context.layout)
+
+
+def _only_experiment(context: Context) -> str | None:
+    return None if context.get("base_dir") is None else _only_one(_experiments(context))
+
+
+def _profile(name: str) -> Callable[[Context], Any]:
+    return lambda context: getattr(context.machine.step(context.step), name) or None
+
+
+def _partition_known(context: Context) -> None:
+    names = [partition.name for partition in context.machine.partitions if partition.name]
+    if names and context.get("partition") not in names:
+        raise InputError("--partition", f"{context.machine.title} has no partition '{context.get('partition')}'",
+                         did_you_mean(context.get("partition"), names))
+
+
+def _virtual_environment(context: Context) -> str:
+    active = context.environment.get("VIRTUAL_ENV")
+    made = sorted((REPOSITORY / "virtual_envs").glob("*/bin/activate"), key=os.path.getmtime, reverse=True)
+    return active or str(made[0].parents[1] if made else REPOSITORY / "virtual_envs" / "ambs")
+
+
+def _slurm(context: Context) -> bool:
+    return context.slurm
+
+
+def _several_ranks(context: Context) -> bool:
+    return context.slurm or context.step.startswith("preprocess")
+
+
+_PREPROCESS = ("preprocess1", "preprocess2")
+
+QUESTIONS = (
+    Question("account", _ALL, kinds.SBATCH, "Account (budget) that the jobs are billed to",
+             default=lambda context: context.machine.account_from(context.environment),
+             when=_slurm, optional=lambda context: not context.machine.account.required),
+    Question("base_dir", _ALL, kinds.PATH, "Base target directory",
+             "where ExtractedData, PreprocessedData, Models and Results lie; the default is what setup_runscript_templates.sh set",
+             default=lambda context: settings.base_dir() or context.machine.base_dir(context.get("account")),
+             check=order.something_to_work_on),
+    # extract
+    Question("source", ("extract",), kinds.choice("cds", "archive", "synthetic"), "Where do the data come from",
+             "cds: Copernicus (needs a key); archive: GRIB, NetCDF or Zarr files that you have; synthetic: a made-up atmosphere",
+             default="cds"),
+    Question("source_dir", ("extract",), kinds.PATH, "Directory of the archive", "a tree of GRIB, NetCDF or Zarr",
+             when=_source_is("archive"), check=_source_dir_there),
+    Question("years", ("extract", "preprocess1"), kinds.integers(1940, 2100, "2017 2019, or 2017-2019"), "Years",
+             "for example 2017 2019, or 2017-2019", default=_from_extraction("years"),
+             check=lambda context: order.extracted(context) if context.step == "preprocess1" else None),
+    Question("months", ("extract", "preprocess1"), kinds.integers(1, 12, "3 4, or 1-12"), "Months",
+             "for example 3 4, or 1-12", default=_from_extraction("months", list(range(1, 13))),
+             check=lambda context: order.extracted(context) if context.step == "preprocess1" else None),
+    Question("variables", ("extract", "preprocess1"), kinds.WORDS, "Variables",
+             "short names: 2t msl tcc 10u 10v 2d sp, and t or gph with a level in hPa (t850 gph500); the order is the order of the channels",
+             default=_from_extraction("variables", ["2t", "msl", "gph500"]), check=_variables_known),
+    Question("area", ("extract",), kinds.numbers(4, "north west south east in degrees, north and east positive",
+                                                 [(-90, 90), (-180, 360), (-90, 90), (-180, 360)]),
+             "Area: north west south east", "degrees, north and east positive; empty: all that the source has",
+             optional=True, check=_area_in_order),
+    Question("constants", ("extract",), kinds.WORDS, "Fields that do not change in time",
+             "lsm (land-sea mask), oro (orography): extra inputs of the models; empty: none", optional=True,
+             default=lambda context: None if context.get("source") == "archive" else list(KNOWN_CONSTANTS),
+             check=_constants_known),
+    Question("constants_source", ("extract",), kinds.PATH, "File with the constant fields",
+             "where they are not in the archive", optional=True, rare=True, when=_source_is("archive")),
+    Question("grid", ("extract",), kinds.number(0.01, 10, "in degrees"), "Grid spacing", "degrees", optional=True, rare=True,
+             when=_source_is("cds", "synthetic")),
+    Question("step_hours", ("extract",), kinds.integer(1, 24), "Hours between two fields", "1, 3 or 6", optional=True,
+             rare=True, when=_source_is("cds", "synthetic")),
+    # preprocess1
+    Question("sw_corner", ("preprocess1",), kinds.numbers(2, "latitude longitude in degrees, north and east positive",
+                                                          [(-90, 90), (-180, 360)]),
+             "South-west corner of the region: latitude longitude", "degrees, north and east positive, for example 50 -10"),
+    Question("nyx", ("preprocess1",), kinds.numbers(2, "two whole numbers: ny nx", [(2, 10000), (2, 10000)], whole=True),
+             "Grid points of the region: ny nx", "from south to north and from west to east, for example 32 48"),
+    Question("split_by", ("preprocess1",), kinds.choice("dates", "file"), "Split into train, val and test by",
+             "dates: asked next; file: a data_split.json", when=lambda context: context.get("data_split") is None,
+             default="dates"),
+    Question("train_period", ("preprocess1",), kinds.PERIODS, "Training period", kinds.PERIODS.form,
+             when=lambda context: context.get("split_by") == "dates"),
+    Question("val_period", ("preprocess1",), kinds.PERIODS, "Validation period", kinds.PERIODS.form,
+             when=lambda context: context.get("split_by") == "dates", check=_periods_apart),
+    Question("test_period", ("preprocess1",), kinds.PERIODS, "Test period", kinds.PERIODS.form,
+             when=lambda context: context.get("split_by") == "dates", check=_periods_apart),
+    Question("data_split", ("preprocess1",), kinds.PATH_OR_TABLE, "File of the data split",
+             "JSON: years and months, or date ranges, for each of train, val and test",
+             when=lambda context: context.get("split_by") in (None, "file"), check=_split_readable),
+    Question("fill", ("preprocess1",), kinds.TEXT, "How to fill missing values", "see main_preprocess_data_step1.py --help; "
+             "empty: they are refused", optional=True, rare=True),
+    # preprocess2
+    Question("data_name", ("preprocess2", "train"), kinds.TEXT, "Data set", "data name of the data set",
+             default=_default_data, choices=_data_choices, check=_data_there),
+    Question("sequence_length", ("preprocess2",), kinds.integer(2, 10000), "Length of a sequence",
+             "context and lead frames together: 20 for 10 hours from 10 hours", default=20),
+    # train
+    Question("model", ("train",), kinds.choice(*MODELS), "Model", default="convLSTM"),
+    Question("exp_id", ("train",), kinds.EXPERIMENT, "Name of the experiment",
+             "a short text, of which the exp_id <time>_<user>_<text> is made; or a whole exp_id",
+             default=lambda context: context.get("model")),
+    Question("model_hparams", ("train",), kinds.PATH_OR_TABLE, "File of the hyper-parameters",
+             "JSON; empty: the recommended ones of the model", optional=True, check=_file_there("model_hparams")),
+    Question("hparams", ("train",), kinds.PAIRS, "Single hyper-parameters to change",
+             "key=value, several with blanks between them, for example lr=0.001 max_epochs=5", optional=True),
+    Question("seed", ("extract", "train"), kinds.integer(0, 2**31 - 1), "Seed of all that is random",
+             "the same seed gives the same result", default=1, rare=True,
+             when=lambda context: context.step == "train" or context.get("source") == "synthetic"),
+    # postprocess
+    Question("exp_id", ("postprocess",), kinds.TEXT, "Experiment", "exp_id of a trained model", default=_only_experiment,
+             choices=_experiments),
+    Question("model_dir", ("postprocess",), kinds.PATH, "Directory of the trained model", "found by the exp_id",
+             default=order.model_directory, rare=True, check=order.model),
+    Question("data_name", ("postprocess",), kinds.TEXT, "Data set to evaluate on",
+             "another one than the model was trained on makes it transfer learning", default=_default_data,
+             choices=_data_choices, rare=True, shared=False, check=_data_there),
+    Question("split", ("postprocess",), kinds.choice("train", "val", "test"), "Split to evaluate on", default="test", rare=True),
+    Question("num_stochastic_samples", ("postprocess",), kinds.integer(1), "Members of the ensemble",
+             "for stochastic models", optional=True, rare=True),
+    Question("climatology_file", ("postprocess",), kinds.PATH, "File of the climatology",
+             "empty: made from the training period", optional=True, rare=True, check=_file_there("climatology_file")),
+    Question("eval_metrics", ("postprocess",), kinds.WORDS, "Metrics", "empty: all", optional=True, rare=True),
+    # where it runs
+    Question("venv", _ALL, kinds.PATH, "Virtual environment", "made by env_setup/create_env.sh",
+             default=_virtual_environment, rare=True),
+    Question("tasks", _ALL, kinds.integer(1, 100000), "Processes (MPI ranks)", default=_profile("tasks"), when=_several_ranks,
+             rare=True, shared=False),
+    Question("partition", _ALL, kinds.SBATCH, "Partition", default=_profile("partition"), optional=True, when=_slurm,
+             rare=True, shared=False, check=_partition_known),
+    Question("time", _ALL, kinds.WALLTIME, "Walltime", kinds.WALLTIME.form, default=_profile("time"), when=_slurm, rare=True,
+             shared=False),
+    Question("nodes", _ALL, kinds.integer(1, 100000), "Nodes", default=_profile("nodes"), when=_slurm, rare=True, shared=False),
+    Question("cpus", _ALL, kinds.integer(1, 100000), "CPU cores for each process", default=_profile("cpus"), when=_slurm,
+             rare=True, shared=False),
+    Question("gpus", _ALL, kinds.integer(1, 1000), "GPUs for each node", default=_profile("gpus"), optional=True, when=_slurm,
+             rare=True, shared=False),
+)

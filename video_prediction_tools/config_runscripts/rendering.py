@@ -1,0 +1,123 @@
+"""From answers to the bytes of scripts and of the files beside them."""
+
+import hashlib
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from video_prediction_tools import __version__
+from video_prediction_tools.config_runscripts import answers as answering
+from video_prediction_tools.config_runscripts import settings
+from video_prediction_tools.config_runscripts.context import Context
+from video_prediction_tools.config_runscripts.profiles import REPOSITORY
+from video_prediction_tools.config_runscripts.questions import asked_by
+from video_prediction_tools.config_runscripts.steps import STEPS
+from video_prediction_tools.errors import InputError
+
+TEMPLATES = REPOSITORY / "templates"
+GENERATOR = Path(__file__).with_name("generate_runscript.py")
+PROGRAMS = REPOSITORY / "video_prediction_tools" / "main_scripts"
+SECONDS_TO_SAVE = 300   # warning before the walltime ends, for resumable steps
+MOST_RESTARTS = 20
+
+
+@dataclass(frozen=True)
+class Script:
+    """One script, not yet written.
+
+    Arguments:
+        path: where it belongs.
+        text: its content.
+        beside: JSON files that belong to it (its answers, a data split, ...), by path.
+        command: what the user types to run it.
+    """
+
+    path: Path
+    text: str
+    beside: dict[Path, str]
+    command: str
+
+
+def directory(context: Context) -> Path:
+    """Return where the scripts of a machine go."""
+    return REPOSITORY / ("HPC_scripts" if context.machine.scheduler == "slurm" else "nonHPC_scripts")
+
+
+def render(context: Context, step_name: str, scripts: Path) -> Script:
+    """Return the script of one step.
+
+    Arguments:
+        context: machine and answers.
+        step_name: the step.
+        scripts: directory that it is for.
+
+    Raises:
+        InputError: a value cannot stand where a template puts it.
+    """
+    context.step = step_name
+    step, answers = STEPS[step_name], context.answers[step_name]
+    path = scripts / step.script(answers)
+    saved = answering.to_be_saved(context, step_name)
+    beside = {path.with_suffix(".answers.json"): answering.as_json(saved)}
+    paths = {}
+    for name, content in step.side_files(answers).items():
+        paths[name] = path.with_suffix(f".{name}.json")
+        beside[paths[name]] = answering.as_json(content)
+    values = {question.name: None for question in asked_by(step_name)} | answers | step.values(context) | paths
+    text = _environment().get_template(f"steps/{step_name}.sh.j2").render(
+        values, layout="slurm.sh.j2" if context.slurm else "bash.sh.j2", step=step, machine=context.machine,
+        program=PROGRAMS / step.program, modules=context.machine.modules(step_name),
+        exports=context.machine.exports(step_name), version=__version__,
+        answers_hash=hashlib.sha256(answering.as_json(saved).encode()).hexdigest()[:12],
+        repeat=_repeat(path, step_name), create_env=REPOSITORY / "env_setup" / "create_env.sh",
+        logs=scripts / "logs", warn_seconds=SECONDS_TO_SAVE, max_restarts=MOST_RESTARTS)
+    launcher = "sbatch" if context.slurm else "bash"
+    return Script(path, text, beside, f"{launcher} {shlex.quote(str(path))}")
+
+
+def _repeat(path: Path, step: str) -> str:
+    where = [] if path.parent in (REPOSITORY / "HPC_scripts", REPOSITORY / "nonHPC_scripts") else [
+        "--scripts_dir", str(path.parent)]
+    return shlex.join(["python", str(GENERATOR), step, "--answers", str(path.with_suffix(".answers.json")), *where,
+                       "--no-input"])
+
+
+def _environment() -> Any:
+    import jinja2  # a quarter of a second, needed only after the last question
+
+    # a file of the user's goes before ours; it can extend ours as "ambs/base.sh.j2"
+    own = jinja2.FileSystemLoader(settings.directory() / "templates")
+    ours = jinja2.FileSystemLoader(TEMPLATES)
+    loader = jinja2.ChoiceLoader([own, ours, jinja2.PrefixLoader({"ambs": ours})])
+    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True,
+                                     lstrip_blocks=True, keep_trailing_newline=True, autoescape=False)
+    environment.filters |= {"sh": _sh, "words": _words, "sbatch": _sbatch}
+    return environment
+
+
+def _one_line(value: Any) -> str:
+    text = str(value)
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
+        raise InputError(repr(text), "holds a newline or another control character", "give another value")
+    return text
+
+
+def _sh(value: Any) -> str:
+    """Quote one value for a shell line."""
+    return shlex.quote(_one_line(value))
+
+
+def _words(values: list[Any]) -> str:
+    """Quote several values for a shell line."""
+    return " ".join(_sh(value) for value in values)
+
+
+def _sbatch(value: Any) -> str:
+    """Check a value of an #SBATCH line, which Slurm reads itself and which knows no quotes."""
+    text = _one_line(value)
+    if not re.fullmatch(r"[\w./:%@,+=-]+", text, re.ASCII):
+        raise InputError(repr(text), "holds characters that an #SBATCH line cannot take",
+                         "use letters, digits and ./:%@,+=-_ (for a path: put the clone elsewhere)")
+    return text
