@@ -11,11 +11,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from video_prediction_tools.datasets.tfrecords import Block, read_block
 from video_prediction_tools.errors import InputError
 
 POOL_BYTES = 256 * 2**20  # a part of the order: another value is another order
@@ -28,21 +28,6 @@ class Batch(NamedTuple):
 
     frames: np.ndarray
     times: np.ndarray
-
-
-@dataclass(frozen=True)
-class Block:
-    """A file with consecutive frames.
-
-    Arguments:
-        path: the TFRecord file.
-        frames: number of frames in it.
-        sequences: number of windows in it.
-    """
-
-    path: Path
-    frames: int
-    sequences: int
 
 
 @dataclass(frozen=True)
@@ -172,8 +157,6 @@ class Sequences:
         Raises:
             InputError: it is damaged, or belongs to another data set.
         """
-        from video_prediction_tools.datasets.tfrecords import read_block
-
         block = self.blocks[index]
         times, frames = read_block(block.path, self.fingerprint)
         if frames.shape != (block.frames, *self.frame_shape) or times.shape != (block.frames,):

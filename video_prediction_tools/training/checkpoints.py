@@ -1,0 +1,151 @@
+"""Checkpoints: each is one file that is whole or absent, with all arrays and a few numbers beside them.
+
+``checkpoints/last/state.npz`` holds everything that exact resume needs: weights, optimizers, running means and the
+`Progress`. ``checkpoints/best/weights.npz`` holds the weights of the lowest validation loss. A new file replaces the
+old one in one rename, so that a kill at any moment leaves the old or the new one.
+"""
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from video_prediction_tools.errors import InputError
+from video_prediction_tools.metadata.files import whole_file
+
+_HEADER = "header"
+
+
+@dataclass
+class Progress:
+    """Where a training stands; all else is in the arrays, or is a function of these and the seed.
+
+    Arguments:
+        step: steps done. Position in the data, learning rate and random numbers are functions of it.
+        seconds: time spent training, over all attempts.
+        best_step, best_val_loss: of the lowest validation loss (step -1: none yet).
+        validations_since_best: for early stopping.
+        loss_sum, loss_count: train losses since the last line of the log.
+        validated_step: the last step at which the validation loss was worked out.
+        log_bytes: length of training_log.csv.
+        finished: why the training has ended; empty: it has not.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    best_step: int = -1
+    best_val_loss: float = float("inf")
+    validations_since_best: int = 0
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    validated_step: int = -1
+    log_bytes: int = 0
+    finished: str = ""
+
+
+def last_file(model_directory: Path) -> Path:
+    """The checkpoint to resume from."""
+    return Path(model_directory) / "checkpoints" / "last" / "state.npz"
+
+
+def best_file(model_directory: Path) -> Path:
+    """The weights of the lowest validation loss."""
+    return Path(model_directory) / "checkpoints" / "best" / "weights.npz"
+
+
+def save(path: Path, groups: Mapping[str, Sequence[Any]], progress: Progress) -> None:
+    """Write a checkpoint.
+
+    Arguments:
+        path: the file; replaced when the new one is whole.
+        groups: lists of Keras or TensorFlow variables, by name (``model``, ``optimizer of ..``).
+        progress: kept beside them.
+
+    Raises:
+        InputError: no space left, or not writable.
+    """
+    arrays = {_key(group, number): variable.numpy() for group, variables in groups.items()
+              for number, variable in enumerate(variables)}
+    header = {"progress": asdict(progress), "names": {group: [_name(one) for one in variables]
+                                                      for group, variables in groups.items()}}
+    with whole_file(path) as temporary:
+        with open(temporary, "wb") as file:  # an open file: savez would add .npz to a name
+            np.savez(file, **arrays, **{_HEADER: np.frombuffer(json.dumps(header).encode(), np.uint8)})
+
+
+def read_progress(path: Path) -> Progress | None:
+    """Return the `Progress` of a checkpoint, or None where there is none (without reading the arrays).
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not Path(path).exists():
+        return None
+    with _Reader(path) as reader:
+        return reader.progress
+
+
+def restore(path: Path, groups: Mapping[str, Sequence[Any]]) -> Progress:
+    """Set variables to what a checkpoint holds; groups of the file that are not asked for are left alone.
+
+    Arguments:
+        path: the file.
+        groups: the variables, as for `save`.
+
+    Raises:
+        InputError: the file is damaged, or was made with other variables.
+    """
+    with _Reader(path) as reader:
+        for group, variables in groups.items():
+            names = [_name(variable) for variable in variables]
+            if reader.names.get(group) != names:
+                raise InputError(path, f"was made by another version of the model (its {group} has other variables)",
+                                 "use the version of AMBS that metadata.json names, or train anew in another directory")
+            arrays = [reader.array(_key(group, number)) for number in range(len(variables))]
+            for variable, array in zip(variables, arrays, strict=True):
+                variable.assign(array)
+        return reader.progress
+
+
+class _Reader:
+    """A checkpoint file that is open for reading; what is wrong with it becomes an `InputError`."""
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+
+    def __enter__(self) -> "_Reader":
+        try:
+            self.file = np.load(self.path, allow_pickle=False)
+            header = json.loads(self.array(_HEADER).tobytes())
+            self.names = header["names"]
+            self.progress = Progress(**{field.name: header["progress"][field.name] for field in fields(Progress)})
+        except FileNotFoundError:
+            raise InputError(self.path, "does not exist", "let the step 'train' get as far as a validation") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._damaged(error) from error
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+    def array(self, key: str) -> np.ndarray:
+        try:
+            return self.file[key]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> InputError:
+        return InputError(self.path, f"is damaged ({type(error).__name__})",
+                          "copy the model directory back from a backup, or train anew in another directory")
+
+
+def _key(group: str, number: int) -> str:
+    return f"{group}/{number}"
+
+
+def _name(variable: Any) -> str:
+    return f"{getattr(variable, 'path', None) or variable.name} {tuple(variable.shape)}"

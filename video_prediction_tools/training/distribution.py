@@ -1,0 +1,119 @@
+"""On what a training runs: one device, all GPUs of a node, or several workers under Slurm. Found from the environment.
+
+The workers' addresses are worked out here and not by `tf.distribute.cluster_resolver.SlurmClusterResolver`: that one
+gives two jobs on a node the same ports, and knows only one name of a node.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from video_prediction_tools.errors import InputError
+
+HOST_SUFFIX = "AMBS_HOST_SUFFIX"  # appended to host names: at some sites "<node>i" is the node's fast network
+_FIRST_PORT = 20000
+_PORTS = 20000
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The processes that train together.
+
+    Arguments:
+        workers: address ``host:port`` of each; empty: a process by itself.
+        rank: this one's number.
+    """
+
+    workers: tuple[str, ...] = ()
+    rank: int = 0
+
+    @property
+    def is_chief(self) -> bool:
+        """Say whether this process prints and writes files."""
+        return self.rank == 0
+
+
+def find_cluster(environment: Mapping[str, str] = os.environ) -> Cluster:
+    """Find the cluster from ``TF_CONFIG`` or from Slurm's variables of a job step (srun), without TensorFlow.
+
+    Raises:
+        InputError: ``TF_CONFIG`` is damaged, or Slurm's list of nodes cannot be read.
+    """
+    if environment.get("TF_CONFIG"):
+        return _from_tf_config(environment["TF_CONFIG"])
+    if int(environment.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        return _from_slurm(environment)
+    return Cluster()
+
+
+def _from_tf_config(text: str) -> Cluster:
+    try:
+        config = json.loads(text)
+        workers, task = tuple(config["cluster"]["worker"]), config["task"]
+        if task["type"] != "worker" or not 0 <= int(task["index"]) < len(workers):
+            raise ValueError
+    except (ValueError, KeyError, TypeError):
+        raise InputError("environment variable TF_CONFIG", "is not the description of a cluster of workers",
+                         "unset it, or name all workers and the index of this one") from None
+    return Cluster(workers, int(task["index"])) if len(workers) > 1 else Cluster()
+
+
+def _from_slurm(environment: Mapping[str, str]) -> Cluster:
+    try:
+        listed = subprocess.run(["scontrol", "show", "hostnames", environment["SLURM_STEP_NODELIST"]], check=True,
+                                capture_output=True, text=True, timeout=60).stdout.split()
+    except (KeyError, OSError, subprocess.SubprocessError) as error:
+        raise InputError("Slurm", f"the list of nodes cannot be read ({error})",
+                         "start the program with srun inside a job") from error
+    hosts = [host for host, tasks in zip(listed, _tasks_per_node(environment["SLURM_STEP_TASKS_PER_NODE"]),
+                                         strict=True) for _ in range(tasks)]
+    # two jobs may share a node, and two workers: every job and every worker gets ports of its own
+    first = _FIRST_PORT + int(environment["SLURM_JOB_ID"]) * len(hosts) % _PORTS
+    suffix = environment.get(HOST_SUFFIX, "")
+    return Cluster(tuple(f"{host}{suffix}:{first + number}" for number, host in enumerate(hosts)),
+                   int(environment["SLURM_PROCID"]))
+
+
+def _tasks_per_node(text: str) -> list[int]:
+    """Read Slurm's ``2(x3),1``: two tasks on each of three nodes, one on the next."""
+    counts: list[int] = []
+    for part in text.split(","):
+        tasks, _, times = part.partition("(x")
+        counts += [int(tasks)] * int(times.rstrip(")") or 1)
+    return counts
+
+
+def make_strategy(cluster: Cluster) -> Any:
+    """Return the `tf.distribute` strategy; call it before anything else of TensorFlow is used."""
+    if cluster.workers:
+        task = {"type": "worker", "index": cluster.rank}
+        os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": cluster.workers}, "task": task})
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if cluster.workers:
+        kind = tf.distribute.experimental.CommunicationImplementation
+        options = tf.distribute.experimental.CommunicationOptions(implementation=kind.NCCL if gpus else kind.RING)
+        return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+    return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+
+
+def replicas_per_worker(strategy: Any, cluster: Cluster) -> int:
+    """Return the number of devices that each process drives."""
+    return strategy.num_replicas_in_sync // max(1, len(cluster.workers))
+
+
+def require_shareable(batch_size: int, replicas: int) -> None:
+    """Check that a batch can be dealt evenly to all devices.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if batch_size % replicas:
+        raise InputError("hyper-parameter batch_size", f"{batch_size} sequences cannot be shared by {replicas} devices",
+                         f"give a multiple of {replicas}")

@@ -1,0 +1,167 @@
+"""What is trained on what: the files model_hparams.json and data_spec.json, checked before anything is trained."""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from video_prediction_tools.datasets.channels import choose
+from video_prediction_tools.datasets.normalisation import Normalisation
+from video_prediction_tools.datasets.prepared import PreparedData
+from video_prediction_tools.errors import InputError
+from video_prediction_tools.metadata.files import raise_as_input_error, read_json, write_json
+from video_prediction_tools.metadata.record import OpenRecord, Record, find_record, running
+from video_prediction_tools.training.checkpoints import Progress, best_file, last_file
+from video_prediction_tools.training.log import LOG_NAME
+
+KIND = "model"
+HPARAMS_NAME = "model_hparams.json"
+SPEC_NAME = "data_spec.json"
+_ELSEWHERE = "train in another directory, or use what this one was begun with"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One training: a model with its hyper-parameters, on a data set, from a seed.
+
+    Arguments:
+        directory: the model directory.
+        model: name in the registry.
+        hparams: an instance of the model's hyper-parameters.
+        seed: of weights, order and random numbers.
+        data: the data set.
+        known: names of the known channels.
+        normalisation: made from the data set's statistics.
+    """
+
+    directory: Path
+    model: str
+    hparams: Any
+    seed: int
+    data: PreparedData
+    known: tuple[str, ...]
+    normalisation: Normalisation
+
+    @property
+    def lead_frames(self) -> int:
+        """Frames that are forecast."""
+        return self.data.index.sequence_length - self.hparams.context_frames
+
+    def data_spec(self) -> dict[str, Any]:
+        """Return the content of data_spec.json."""
+        data, index = self.data, self.data.index
+        region = data.region
+        return {"variables": list(index.variables), "units": list(data.units), "height": index.height,
+                "width": index.width, "context_frames": self.hparams.context_frames, "lead_frames": self.lead_frames,
+                "step_hours": index.step_hours, "known": list(self.known), "synthetic": data.synthetic,
+                "data_name": data.name, "dataset_fingerprint": data.fingerprint,
+                "normalisation": self.normalisation.to_json(),
+                "lat": None if region.lat is None else region.lat.tolist(),
+                "lon": None if region.lon is None else region.lon.tolist()}
+
+
+def plan(directory: Path, model: str, hparams: Any, seed: int, data: PreparedData) -> Experiment:
+    """Put an experiment together and check that its parts fit.
+
+    Raises:
+        InputError: the sequences are too short for the context, a known channel is not there, a split is empty.
+    """
+    length = data.index.sequence_length
+    if hparams.context_frames >= length:
+        raise InputError("hyper-parameter context_frames", f"{hparams.context_frames} context frames leave nothing to "
+                         f"forecast: the sequences have {length} frames",
+                         f"give at most {length - 1}, or prepare longer sequences (preprocess2 --sequence_length)")
+    for split in ("train", "val"):
+        data.sequences(split)
+    known = choose(hparams.known_channels, data.region, "hyper-parameter known_channels")
+    normalisation = Normalisation(hparams.normalisation, data.index.variables, data.statistics)
+    return Experiment(Path(directory), model, hparams, seed, data, known, normalisation)
+
+
+def require_writable(directory: Path) -> None:
+    """Find out early whether a directory can be made or written to; nothing is left behind.
+
+    Raises:
+        InputError: it cannot.
+    """
+    existing = Path(directory).absolute()
+    try:
+        while not existing.exists():
+            existing = existing.parent
+        probe = existing / f".writable.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise_as_input_error(error, directory)
+        raise
+
+
+def require_same(experiment: Experiment) -> Record | None:
+    """Check that a directory that exists was begun with this very experiment; return its record, if there is one.
+
+    Raises:
+        InputError: it holds another experiment, or something else.
+    """
+    directory = experiment.directory
+    record = find_record(directory)
+    if record is None:
+        return None
+    if record.kind != KIND:
+        raise InputError(directory, f"holds data of the kind '{record.kind}', not '{KIND}'", "give another directory")
+    if not (directory / SPEC_NAME).exists():
+        return record  # an attempt that ended before it wrote anything
+    was, now = record.details, {"model": experiment.model, "seed": experiment.seed}
+    for key, value in now.items():
+        if was.get(key) != value:
+            raise InputError(directory, f"was begun with {key} {was.get(key)}, not {value}", _ELSEWHERE)
+    _compare(directory / SPEC_NAME, experiment.data_spec(), "data")
+    _compare(directory / HPARAMS_NAME, dataclasses.asdict(experiment.hparams), "hyper-parameters")
+    return record
+
+
+@contextmanager
+def recorded(experiment: Experiment, arguments: Mapping[str, Any]) -> Iterator[OpenRecord]:
+    """Keep the model directory's metadata.json while it is trained, and write what the training is made of.
+
+    Arguments:
+        arguments: of the program.
+    """
+    data, directory = experiment.data, experiment.directory
+    inputs = {str(data.directory): data.fingerprint, str(data.index.directory): data.index.fingerprint}
+    written = {key: value if isinstance(value, (int, float, str, list, bool)) else str(value)
+               for key, value in arguments.items() if value is not None}
+    with running(directory, kind=KIND, name=directory.name, program="main_train_models.py", arguments=written,
+                 inputs=inputs) as opened:
+        opened.record.details.update(model=experiment.model, seed=experiment.seed, data_name=data.name)
+        opened.save()
+        if not (directory / SPEC_NAME).exists():
+            write_json(directory / HPARAMS_NAME, dataclasses.asdict(experiment.hparams))
+            write_json(directory / SPEC_NAME, experiment.data_spec())
+        yield opened
+
+
+def note_results(opened: OpenRecord, progress: Progress) -> None:
+    """Note in metadata.json what came of a training that has ended."""
+    opened.record.details.update(
+        best_step=progress.best_step, best_val_loss=progress.best_val_loss, last_step=progress.step,
+        seconds=round(progress.seconds, 1), finished=progress.finished)
+    directory = opened.directory
+    for path in (directory / HPARAMS_NAME, directory / SPEC_NAME, directory / LOG_NAME, best_file(directory),
+                 last_file(directory)):
+        opened.add_output(path)
+
+
+def _compare(path: Path, now: Mapping[str, Any], what: str) -> None:
+    was = read_json(path, _ELSEWHERE)
+    if not isinstance(was, dict):
+        raise InputError(path, "is damaged", _ELSEWHERE)
+    changed = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+    if changed:
+        key = changed[0]
+        details = f"{key} was {was.get(key)}, not {now.get(key)}"
+        if len(details) > 100:
+            details = f"{key} differs"
+        raise InputError(path, f"this directory was begun with other {what} ({details})", _ELSEWHERE)

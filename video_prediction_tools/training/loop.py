@@ -1,0 +1,225 @@
+"""The training loop: one for all models, on one device or many, that can be killed at any step and goes on exactly."""
+
+import math
+import time
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from video_prediction_tools.errors import InputError, StoppedEarly
+from video_prediction_tools.models import registry
+from video_prediction_tools.models.base import DataSpec
+from video_prediction_tools.progress import progress, say
+from video_prediction_tools.training.arithmetic import layer_arithmetic
+from video_prediction_tools.training.checkpoints import Progress, best_file, last_file, restore, save
+from video_prediction_tools.training.distribution import Cluster, make_strategy, require_shareable
+from video_prediction_tools.training.experiment import Experiment
+from video_prediction_tools.training.feed import Feed, training_feed, validation_batches, validation_feed
+from video_prediction_tools.training.log import TrainingLog
+from video_prediction_tools.training.steps import Steps
+from video_prediction_tools.training.stop import StopRequest
+
+LINE_EVERY = 50  # steps between two lines of training_log.csv within an epoch
+_LOOK_EVERY = 10  # steps between two looks at the losses: to look is to wait for the device
+
+
+def train(experiment: Experiment, cluster: Cluster, stop: StopRequest) -> Progress:
+    """Train until the end, from wherever an earlier attempt has got to.
+
+    Returns:
+        the `Progress` at the end.
+
+    Raises:
+        StoppedEarly: asked to stop; all is saved.
+        InputError: damaged data or checkpoint, no space left, the loss is no number any more.
+    """
+    strategy = make_strategy(cluster)
+    keras.utils.set_random_seed(experiment.seed)
+    with layer_arithmetic(experiment.hparams.mixed_precision):
+        trainer = _Trainer(experiment, strategy, cluster, stop)
+        try:
+            return trainer.run()
+        finally:
+            trainer.close()
+
+
+def data_spec(experiment: Experiment) -> DataSpec:
+    """Return what the model must know of the data."""
+    index = experiment.data.index
+    return DataSpec(index.height, index.width, index.variables, experiment.known, experiment.hparams.context_frames,
+                    experiment.lead_frames)
+
+
+class _Trainer:
+    def __init__(self, experiment: Experiment, strategy: tf.distribute.Strategy, cluster: Cluster, stop: StopRequest):
+        self.experiment, self.strategy, self.cluster, self.stop = experiment, strategy, cluster, stop
+        self.hparams, self.batch_size = experiment.hparams, experiment.hparams.batch_size
+        require_shareable(self.batch_size, strategy.num_replicas_in_sync)
+        self.training, self.validation = (experiment.data.sequences(split) for split in ("train", "val"))
+        self.total_steps = -(-self.hparams.max_epochs * len(self.training) // self.batch_size)
+        with strategy.scope():
+            model = registry.create(experiment.model, data_spec(experiment), self.hparams)
+            self.steps = Steps(model, experiment.normalisation, experiment.data.region, experiment.seed,
+                               self.total_steps, strategy)
+        self.state = self._restored()
+        self.log = TrainingLog(experiment.directory, self.state.log_bytes, self.state.step) if cluster.is_chief else None
+        self.validation_feed: Feed | None = None
+        self.unseen: list[dict[str, Any]] = []  # losses of the latest steps, still on the device
+        self.parts: dict[str, float] = {}
+        self.seconds_before = self.state.seconds
+        self.begun_at = self.saved_at = time.monotonic()
+
+    def _restored(self) -> Progress:
+        path = last_file(self.experiment.directory)
+        return restore(path, self.steps.variables()) if path.exists() else Progress()
+
+    def close(self) -> None:
+        if self.log:
+            self.log.close()
+
+    def run(self) -> Progress:
+        state = self.state
+        self._introduce()
+        feed = training_feed(self.training, self.strategy, self.batch_size, self.experiment.seed, state.step)
+        compiled = False
+        with progress("training steps", self.total_steps, done=state.step, enabled=self.cluster.is_chief) as advance:
+            while not state.finished and state.step < self.total_steps:
+                losses = self.steps.train(*next(feed), tf.constant(state.step, tf.int64))
+                state.step += 1
+                self.unseen.append(losses)
+                if not compiled:
+                    compiled = True
+                    self._say(f"compiled the training step in {time.monotonic() - self.begun_at:.0f} s")
+                    self._begin_line()  # compiling does not count in the sequences per second
+                stop, save_now, time_up = self._agreed_wishes()
+                if len(self.unseen) >= _LOOK_EVERY:
+                    self._look()
+                advance(1, f"loss {state.loss_sum / state.loss_count:.4g}" if state.loss_count else "")
+                if time_up:
+                    state.finished = f"time budget of {self.hparams.max_seconds:g} s used up"
+                at_end = bool(state.finished) or state.step == self.total_steps
+                epoch_ended = self._epochs_done(state.step) > self._epochs_done(state.step - 1)
+                if epoch_ended or at_end:
+                    self._end_epoch(at_end)
+                elif state.step % LINE_EVERY == 0:
+                    self._add_line(None)
+                if state.step == self.total_steps and not state.finished:
+                    state.finished = "all epochs done"
+                if epoch_ended or at_end or save_now or stop:
+                    self._save_last()
+                if stop and not state.finished:
+                    raise StoppedEarly(f"{self.stop.name or 'a signal'} came; step {state.step} of {self.total_steps} "
+                                       "is saved, start again to go on")
+        self._say(f"training ended: {state.finished}; lowest validation loss {state.best_val_loss:.6g} at step "
+                  f"{state.best_step}")
+        return state
+
+    def _introduce(self) -> None:
+        model, replicas = self.steps.model, self.strategy.num_replicas_in_sync
+        self._say(f"{self.experiment.model}: {model.count_params():,} weights; known channels: "
+                  f"{', '.join(self.experiment.known) or 'none'}")
+        self._say(f"{len(self.training)} sequences for training, {len(self.validation)} for validation; global batch "
+                  f"size {self.batch_size} on {replicas} device{'s' * (replicas > 1)}; {self.total_steps} steps in "
+                  f"{self.hparams.max_epochs} epochs")
+        if self.state.step:
+            self._say(f"going on from step {self.state.step}")
+
+    def _say(self, text: str) -> None:
+        if self.cluster.is_chief:
+            say(text)
+
+    def _epochs_done(self, step: int) -> int:
+        return min(step * self.batch_size // len(self.training), self.hparams.max_epochs)
+
+    def _agreed_wishes(self) -> tuple[bool, bool, bool]:
+        """Return whether to stop, to save, and whether the time is up; all workers get the same answer."""
+        now, limit = time.monotonic(), self.hparams.max_seconds
+        self.state.seconds = self.seconds_before + now - self.begun_at
+        wishes = (bool(self.stop), now - self.saved_at >= self.hparams.checkpoint_seconds,
+                  bool(limit) and self.state.seconds >= limit)
+        if not self.cluster.workers:
+            return wishes
+        mine = tf.constant(wishes[:1] + (wishes[1:] if self.cluster.is_chief else (False, False)))
+        return tuple(self._sum_over_workers(tf.cast(mine, tf.float32)).numpy() > 0)
+
+    @tf.function
+    def _sum_over_workers(self, values: Any) -> Any:
+        return self.strategy.reduce("sum", self.strategy.run(lambda: values), axis=None)
+
+    def _look(self) -> None:
+        """Fetch the losses of the latest steps from the device and add them up.
+
+        Raises:
+            InputError: a loss is no number any more.
+        """
+        state = self.state
+        for number, losses in enumerate(self.unseen, state.step - len(self.unseen) + 1):
+            loss = float(losses["loss"])
+            if not math.isfinite(loss):
+                raise InputError("training", f"the loss is {loss} at step {number}",
+                                 "try a smaller lr or clip_norm in another directory; the checkpoints made before are kept")
+            state.loss_sum, state.loss_count = state.loss_sum + loss, state.loss_count + 1
+        if self.unseen:
+            self.parts = {name: float(value) for name, value in self.unseen[-1].items() if name != "loss"}
+        self.unseen = []
+
+    def _end_epoch(self, at_end: bool) -> None:
+        state, every = self.state, self.hparams.validate_every
+        done, before = self._epochs_done(state.step), self._epochs_done(state.step - 1)
+        self._look()
+        train_loss = state.loss_sum / max(state.loss_count, 1)
+        text = f"epoch {self._epoch(state.step)} of {self.hparams.max_epochs}, step {state.step}: loss {train_loss:.6g}"
+        loss = None
+        if at_end or done // every > before // every:
+            loss = self._validate()
+            text += f", validation loss {loss:.6g}{' (lowest so far)' if state.best_step == state.step else ''}"
+        self._say(text)
+        self._add_line(loss)
+        patience = self.hparams.early_stopping
+        if patience and state.validations_since_best >= patience and not state.finished:
+            state.finished = f"no lower validation loss in {patience} validations"
+
+    def _epoch(self, step: int) -> int:
+        return (step - 1) * self.batch_size // len(self.training) + 1
+
+    def _validate(self) -> float:
+        """Work out the validation loss; keep the weights if it is the lowest."""
+        self.validation_feed = self.validation_feed or validation_feed(self.validation, self.strategy, self.batch_size)
+        sizes = validation_batches(self.validation, self.batch_size)
+        self.steps.swap_averages()
+        losses = [self.steps.validate(*next(self.validation_feed), tf.constant(number, tf.int64))
+                  for number in range(len(sizes))]
+        loss = sum(size * float(one) for size, one in zip(sizes, losses, strict=True)) / sum(sizes)
+        state = self.state
+        if not math.isfinite(loss):
+            raise InputError("training", f"the validation loss is {loss} at step {state.step}",
+                             "try a smaller lr or clip_norm in another directory; the checkpoints made before are kept")
+        state.validations_since_best += 1
+        if loss < state.best_val_loss:
+            state.best_val_loss, state.best_step, state.validations_since_best = loss, state.step, 0
+            if self.cluster.is_chief:
+                save(best_file(self.experiment.directory), {"model": self.steps.model.variables}, state)
+        self.steps.swap_averages()
+        return loss
+
+    def _begin_line(self) -> None:
+        self.line_at, self.line_step = time.monotonic(), self.state.step
+
+    def _add_line(self, val_loss: float | None) -> None:
+        self._look()
+        state, steps = self.state, self.state.step - self.line_step
+        rate = steps * self.batch_size / max(time.monotonic() - self.line_at, 1e-9)
+        if self.log:
+            self.log.add(step=state.step, epoch=self._epoch(state.step), train_loss=state.loss_sum / state.loss_count,
+                         val_loss=val_loss, learning_rate=self.steps.learning_rate(), sequences_per_second=rate,
+                         parts=self.parts)
+            state.log_bytes = self.log.length
+        state.loss_sum, state.loss_count = 0.0, 0
+        self._begin_line()
+
+    def _save_last(self) -> None:
+        self._look()  # weights that gave no number must not replace the good checkpoint
+        if self.cluster.is_chief:
+            save(last_file(self.experiment.directory), self.steps.variables(), self.state)
+        self.saved_at = time.monotonic()

@@ -1,0 +1,113 @@
+"""A trained model, ready to forecast in physical units."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from video_prediction_tools.datasets.channels import Region, choose, clocks, known_channels
+from video_prediction_tools.datasets.normalisation import Normalisation
+from video_prediction_tools.errors import InputError
+from video_prediction_tools.metadata.files import read_json
+from video_prediction_tools.metadata.record import FILE_NAME, require_done
+from video_prediction_tools.training.checkpoints import best_file, last_file, restore
+from video_prediction_tools.training.experiment import HPARAMS_NAME, KIND, SPEC_NAME
+
+CHECKPOINTS = {"best": best_file, "last": last_file}
+_REMEDY = "give the directory of a finished training, or train anew"
+
+
+def read_data_spec(model_directory: Path) -> dict[str, Any]:
+    """Return the content of data_spec.json of a finished training, without importing TensorFlow.
+
+    Raises:
+        InputError: the directory is no finished training, or the file is damaged.
+    """
+    require_done(model_directory, KIND, "train")
+    path = Path(model_directory) / SPEC_NAME
+    spec = read_json(path, _REMEDY)
+    needed = {"variables", "units", "height", "width", "context_frames", "lead_frames", "known", "normalisation"}
+    if not isinstance(spec, dict) or not needed <= set(spec):
+        raise InputError(path, "is damaged: entries are missing", _REMEDY)
+    return spec
+
+
+class Forecaster:
+    """Forecasts with a trained model.
+
+    Arguments:
+        model: a `VideoPredictionModel` with its trained weights.
+        data_spec: content of data_spec.json.
+    """
+
+    def __init__(self, model: Any, data_spec: Mapping[str, Any]):
+        import tensorflow as tf
+
+        self.model, self.data_spec = model, data_spec
+        self.stochastic: bool = model.stochastic
+        self._normalisation = Normalisation.from_json(data_spec["normalisation"], data_spec["variables"])
+        self._rows = 0
+        self._compiled = tf.function(self._forecast)
+
+    def forecast(self, frames: np.ndarray, times: np.ndarray, seed: int, region: Region) -> np.ndarray:
+        """Forecast the lead frames.
+
+        Arguments:
+            frames: context frames in physical units, float32 [B, Tc, H, W, C].
+            times: of context and lead frames, int64 [B, Tc+Tl], seconds since 1970.
+            seed: the same seed gives the same forecast.
+            region: where the frames lie, with the constants that the model needs: `channels.read_region` (the entry
+                `region` of `prepared.open_prepared`) of the data set that is forecast.
+
+        Returns:
+            float32 [B, Tl, H, W, C], physical units.
+
+        Raises:
+            InputError: the region lacks a known channel that the model needs.
+        """
+        choose(self.model.spec.known, region, "data set")
+        rows = len(frames)
+        self._rows = max(self._rows, rows)  # a smaller last batch is filled up: another size would be compiled anew
+        fill = [(0, self._rows - rows)]
+        frames = np.pad(frames, fill + [(0, 0)] * 4, mode="edge")
+        times = np.pad(times, fill + [(0, 0)], mode="edge")
+        spec = self.model.spec
+        known = known_channels(spec.known, clocks(times), region, spec.height, spec.width)
+        forecast = self._compiled(self._normalisation.normalise(frames), known, np.int32(seed)).numpy()
+        return self._normalisation.denormalise(forecast.astype(np.float32))[:rows]
+
+    def _forecast(self, context: Any, known: Any, seed: Any) -> Any:
+        return self.model.forecast(context, known, seed)
+
+
+def load_forecaster(model_directory: Path, which: str = "best") -> Forecaster:
+    """Load a trained model.
+
+    Arguments:
+        model_directory: ``<base>/Models/<data_name>/<model>/<exp_id>``.
+        which: checkpoint, ``best`` (lowest validation loss) or ``last``.
+
+    Raises:
+        InputError: the directory is no finished training, or something in it is damaged.
+    """
+    directory = Path(model_directory)
+    if which not in CHECKPOINTS:
+        raise InputError("checkpoint", f"unknown checkpoint '{which}'", f"choose among: {', '.join(CHECKPOINTS)}")
+    content = read_data_spec(directory)
+    name = require_done(directory, KIND, "train").details.get("model")
+    if not isinstance(name, str):
+        raise InputError(directory / FILE_NAME, "is damaged: it names no model", _REMEDY)
+
+    from video_prediction_tools.models import registry
+    from video_prediction_tools.models.base import DataSpec
+    from video_prediction_tools.training.arithmetic import layer_arithmetic
+
+    registry.require_known(name)
+    hparams = registry.resolve_hparams(name, directory / HPARAMS_NAME)
+    spec = DataSpec(content["height"], content["width"], tuple(content["variables"]), tuple(content["known"]),
+                    content["context_frames"], content["lead_frames"])
+    with layer_arithmetic(hparams.mixed_precision):
+        model = registry.create(name, spec, hparams)
+    restore(CHECKPOINTS[which](directory), {"model": model.variables})
+    return Forecaster(model, content)
