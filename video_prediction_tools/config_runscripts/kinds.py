@@ -153,7 +153,7 @@ def _pairs(value: Any) -> list[str]:
         value = [f"{key}={one}" for key, one in value.items()]
     pairs = [_text(one) for one in (value if isinstance(value, list) else str(value).split())]
     for pair in pairs:
-        if not re.fullmatch(r"[A-Za-z_]\w*=.+", pair):
+        if not re.fullmatch(r"\w+=.+", pair):
             raise ValueError(f"'{pair}' is not of the form key=value")
     if not pairs:
         raise ValueError("is empty")
@@ -176,9 +176,9 @@ def _experiment(value: Any) -> str:
 def choice(*options: str) -> Kind:
     """Return the kind of one of a few fixed words."""
     def parse(value: Any) -> str:
-        if value not in options:
+        if str(value) not in options:
             raise ValueError(f"'{value}' is none of them")
-        return value
+        return str(value)
 
     return Kind("choice", f"one of {', '.join(options)}", parse)
 

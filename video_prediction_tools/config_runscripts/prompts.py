@@ -32,6 +32,7 @@ def answer(question: Question, context: Context, default: Any) -> Any:
 def _select(question: Question, context: Context, default: Any, offered: list[Found]) -> Any:
     from questionary import Choice, select
 
+    _show_help(question)
     if offered:
         choices = [Choice(str(one), one.name, disabled=None if one.usable else "not finished") for one in offered]
         usable = [one.name for one in offered if one.usable]
@@ -39,7 +40,7 @@ def _select(question: Question, context: Context, default: Any, offered: list[Fo
     else:
         choices = [Choice(word, word) for word in question.kind.form.removeprefix("one of ").split(", ")]
     while True:
-        chosen = select(f"{question.text}?", choices=choices, default=default, instruction=_hint(question)).unsafe_ask()
+        chosen = select(f"{question.text}?", choices=choices, default=default).unsafe_ask()
         problem = problem_with(question, context, chosen)
         if problem is None:
             return question.read(chosen)
@@ -56,8 +57,7 @@ def _type(question: Question, context: Context, default: Any) -> Any:
             return True
         return problem_with(question, context, text) or True
 
-    if question.help:
-        questionary.print(f"  {question.help}", style="fg:ansibrightblack")
+    _show_help(question)
     ask = questionary.path if question.kind in (PATH, PATH_OR_TABLE) else questionary.text
     # checked at Enter only: a check may look at files
     typed = ask(f"{question.text}:", default="" if default is None else question.kind.show(default), validate=validate,
@@ -65,8 +65,11 @@ def _type(question: Question, context: Context, default: Any) -> Any:
     return None if optional and not typed.strip() else question.read(typed)
 
 
-def _hint(question: Question) -> str | None:
-    return f"({question.help})" if question.help else None
+def _show_help(question: Question) -> None:
+    import questionary
+
+    if question.help:
+        questionary.print(f"  {question.help}", style="fg:ansibrightblack")
 
 
 def summary(context: Context) -> str:

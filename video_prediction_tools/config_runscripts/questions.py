@@ -16,7 +16,7 @@ from video_prediction_tools.errors import InputError, did_you_mean
 from video_prediction_tools.metadata import variables
 
 _ALL = tuple(STEPS)
-KNOWN_CONSTANTS = ("lsm", "oro")
+KNOWN_CONSTANTS = ("lsm", "oro", "none")
 # every model has its recommended hyper-parameters there; the registry itself would import numpy
 MODELS = tuple(sorted(path.parent.name for path in (REPOSITORY / "video_prediction_tools" / "hparams" / "era5").glob(
     "*/model_hparams.json")))
@@ -94,9 +94,9 @@ def _source_is(*sources: str) -> Callable[[Context], bool]:
 
 
 def _source_dir_there(context: Context) -> None:
-    directory = Path(context.get("source_dir"))
-    if not directory.is_dir():
-        raise InputError("--source_dir", f"{directory} is not a directory", "give the archive's directory")
+    path = Path(context.get("source_dir"))
+    if not path.exists():
+        raise InputError("--source_dir", f"{path} does not exist", "give the archive's directory, or one of its files")
 
 
 def _file_there(name: str) -> Callable[[Context], None]:
@@ -254,17 +254,19 @@ QUESTIONS = (
              default=_from_extraction("variables", ["2t", "msl", "gph500"]), check=_variables_known),
     Question("area", ("extract",), kinds.numbers(4, "north west south east in degrees, north and east positive",
                                                  [(-90, 90), (-180, 360), (-90, 90), (-180, 360)]),
-             "Area: north west south east", "degrees, north and east positive; empty: all that the source has",
-             optional=True, check=_area_in_order),
+             "Area: north west south east", "degrees, north and east positive; left open: all that the archive covers, or a "
+             "region in Europe for synthetic data", optional=lambda context: context.get("source") != "cds",
+             check=_area_in_order),
     Question("constants", ("extract",), kinds.WORDS, "Fields that do not change in time",
-             "lsm (land-sea mask), oro (orography): extra inputs of the models; empty: none", optional=True,
-             default=lambda context: None if context.get("source") == "archive" else list(KNOWN_CONSTANTS),
-             check=_constants_known),
-    Question("constants_source", ("extract",), kinds.PATH, "File with the constant fields",
+             "extra inputs of the models: lsm (land-sea mask), oro (orography), or none; left open: those that there are",
+             optional=True, rare=True, check=_constants_known),
+    Question("constants_source", ("extract",), kinds.PATH, "File or directory with the constant fields",
              "where they are not in the archive", optional=True, rare=True, when=_source_is("archive")),
-    Question("grid", ("extract",), kinds.number(0.01, 10, "in degrees"), "Grid spacing", "degrees", optional=True, rare=True,
-             when=_source_is("cds", "synthetic")),
-    Question("step_hours", ("extract",), kinds.integer(1, 24), "Hours between two fields", "1, 3 or 6", optional=True,
+    Question("source_names", ("extract",), kinds.PAIRS, "Variables that the archive names otherwise",
+             "variable=name, for example 2t=air", optional=True, rare=True, when=_source_is("archive")),
+    Question("grid", ("extract",), kinds.number(0.01, 10, "of degrees"), "Grid spacing", "degrees; left open: 0.25 (cds), 0.3 "
+             "(synthetic)", optional=True, rare=True, when=_source_is("cds", "synthetic")),
+    Question("step_hours", ("extract",), kinds.choice("1", "3", "6"), "Hours between two fields", "left open: 1", optional=True,
              rare=True, when=_source_is("cds", "synthetic")),
     # preprocess1
     Question("sw_corner", ("preprocess1",), kinds.numbers(2, "latitude longitude in degrees, north and east positive",
@@ -285,7 +287,7 @@ QUESTIONS = (
              "JSON: years and months, or date ranges, for each of train, val and test",
              when=lambda context: context.get("split_by") in (None, "file"), check=_split_readable),
     Question("fill", ("preprocess1",), kinds.TEXT, "How to fill missing values", "see main_preprocess_data_step1.py --help; "
-             "empty: they are refused", optional=True, rare=True),
+             "left open: they are refused", optional=True, rare=True),
     # preprocess2
     Question("data_name", ("preprocess2", "train"), kinds.TEXT, "Data set", "data name of the data set",
              default=_default_data, choices=_data_choices, check=_data_there),
@@ -297,7 +299,7 @@ QUESTIONS = (
              "a short text, of which the exp_id <time>_<user>_<text> is made; or a whole exp_id",
              default=lambda context: context.get("model")),
     Question("model_hparams", ("train",), kinds.PATH_OR_TABLE, "File of the hyper-parameters",
-             "JSON; empty: the recommended ones of the model", optional=True, check=_file_there("model_hparams")),
+             "JSON; left open: the recommended ones of the model", optional=True, check=_file_there("model_hparams")),
     Question("hparams", ("train",), kinds.PAIRS, "Single hyper-parameters to change",
              "key=value, several with blanks between them, for example lr=0.001 max_epochs=5", optional=True),
     Question("seed", ("extract", "train"), kinds.integer(0, 2**31 - 1), "Seed of all that is random",
@@ -315,8 +317,8 @@ QUESTIONS = (
     Question("num_stochastic_samples", ("postprocess",), kinds.integer(1), "Members of the ensemble",
              "for stochastic models", optional=True, rare=True),
     Question("climatology_file", ("postprocess",), kinds.PATH, "File of the climatology",
-             "empty: made from the training period", optional=True, rare=True, check=_file_there("climatology_file")),
-    Question("eval_metrics", ("postprocess",), kinds.WORDS, "Metrics", "empty: all", optional=True, rare=True),
+             "left open: made from the training period", optional=True, rare=True, check=_file_there("climatology_file")),
+    Question("eval_metrics", ("postprocess",), kinds.WORDS, "Metrics", "left open: all", optional=True, rare=True),
     # where it runs
     Question("venv", _ALL, kinds.PATH, "Virtual environment", "made by env_setup/create_env.sh",
              default=_virtual_environment, rare=True),
