@@ -1,5 +1,6 @@
 """Progress of anything longer than a few seconds: a bar on a terminal, plain lines elsewhere (job logs)."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,11 +26,16 @@ def progress(label: str, total: int, *, done: int = 0, enabled: bool = True) -> 
     """
     if not enabled:
         yield lambda n=1, note="": None
-    elif sys.stdout.isatty():
+    elif _on_terminal():
         with _bar(label, total, done) as advance:
             yield advance
     else:
         yield _lines(label, total, done)
+
+
+def _on_terminal() -> bool:
+    # Open MPI's mpirun gives every rank a pseudo-terminal, whatever its own output goes to (a file, a job log)
+    return sys.stdout.isatty() and "OMPI_COMM_WORLD_SIZE" not in os.environ
 
 
 @contextmanager

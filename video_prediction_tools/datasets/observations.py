@@ -12,6 +12,7 @@ import numpy as np
 from video_prediction_tools.datasets import times as time
 from video_prediction_tools.datasets.pickles import read_month
 from video_prediction_tools.errors import InputError
+from video_prediction_tools.metadata.files import sha256
 from video_prediction_tools.metadata.names import month_pickle
 from video_prediction_tools.metadata.record import FILE_NAME, require_done
 
@@ -38,7 +39,7 @@ class Observations:
     def __init__(self, data_directory: Path):
         self.directory = Path(data_directory)
         record = require_done(self.directory, "dataset", "preprocess1")
-        self.fingerprint = record.fingerprint()
+        self.fingerprint, self._outputs = record.fingerprint(), record.outputs
         try:
             details = record.details
             self.variables = tuple(details["variables"])
@@ -91,7 +92,6 @@ class Observations:
         Returns:
             float32 ``[12, 24, H, W, C]``, physical units, month 1..12 and hour 0..23 UTC; NaN where there are no data.
         """
-        # 48 kB a field of 92x56x... points: sums of all months at once stay below a month of hourly data
         sums = np.zeros((12, 24, *self.shape), np.float64)
         counts = np.zeros((12, 24), np.int64)
         for year, month in _months(self._hours["train"]):
@@ -122,6 +122,9 @@ class Observations:
 
     def _read(self, split: str, year: int, month: int) -> dict:
         path = month_pickle(self.directory, split, year, month)
+        noted = self._outputs.get(path.relative_to(self.directory).as_posix(), {})
+        if path.is_file() and sha256(path) != noted.get("sha256"):
+            raise InputError(path, "is not the file that preprocess 1 wrote here (damaged, or of another data set)", _REMEDY)
         content = read_month(path)
         start, stop = time.month_start(year, month), time.month_start(year, month + 1)
         hours = self._hours[split]

@@ -4,14 +4,14 @@ A pickle is a program, and a foreign one may run anything. The reader here looks
 rebuild an array, so that such a file ends in an error message instead.
 """
 
-import hashlib
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
+from video_prediction_tools.datasets.hashing import HashedFile
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import whole_file
 
@@ -41,9 +41,9 @@ def write_month(path: Path, times: np.ndarray, data: np.ndarray, variables: Sequ
                "variables": [str(name) for name in variables],
                "lat": np.ascontiguousarray(lat, np.float64), "lon": np.ascontiguousarray(lon, np.float64)}
     with whole_file(path) as temporary, open(temporary, "wb") as handle:
-        sink = _HashedFile(handle)
+        sink = HashedFile(handle)
         pickle.dump(content, sink, protocol=5)  # protocol 5 hands the array's memory over without a copy
-    return sink.size, sink.hash.hexdigest()
+    return sink.size, sink.sha256()
 
 
 def read_month(path: Path) -> dict[str, Any]:
@@ -80,19 +80,6 @@ class _ArraysOnly(pickle.Unpickler):
         if (module, name) not in _ALLOWED:
             raise _ForbiddenImport(f"{module}.{name}")
         return super().find_class(module, name)
-
-
-class _HashedFile:
-    """A file that works out the SHA-256 of what is written to it."""
-
-    def __init__(self, handle: BinaryIO):
-        self._handle, self.hash, self.size = handle, hashlib.sha256(), 0
-
-    def write(self, part: bytes | pickle.PickleBuffer) -> int:
-        part = memoryview(part)
-        self.hash.update(part)
-        self.size += part.nbytes
-        return self._handle.write(part)
 
 
 def _validate(path: Path, content: Any) -> None:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 
+from video_prediction_tools.datasets.hashing import HashedFile
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import whole_file
 from video_prediction_tools.metadata.record import FILE_NAME, require_done
@@ -116,32 +118,26 @@ def read_index(directory: Path, dataset_fingerprint: str | None = None) -> Block
     return index
 
 
-def write_block(path: Path, frames: np.ndarray, times: np.ndarray, dataset_fingerprint: str) -> None:
-    """Write one block, whole or not at all.
+def write_block(path: Path, frames: np.ndarray, times: np.ndarray, dataset_fingerprint: str) -> tuple[int, str]:
+    """Write one block, whole or not at all, without TensorFlow (see `_example`).
 
     Arguments:
         path: the TFRecord file.
         frames: float32 ``[T, H, W, C]``, physical units.
         times: int64 ``[T]``, seconds since 1970.
         dataset_fingerprint: of the data set that the frames come from.
+
+    Returns:
+        Size in bytes and SHA-256 of the file: equal content gives equal bytes.
     """
-    import tensorflow as tf
-
-    def bytes_feature(value: bytes) -> Any:
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-    # little-endian on every machine; a map of Features is written in no fixed order unless deterministic is asked for
-    example = tf.train.Example(features=tf.train.Features(feature={
-        "frames": bytes_feature(np.ascontiguousarray(frames, "<f4").tobytes()),
-        "times": bytes_feature(np.ascontiguousarray(times, "<i8").tobytes()),
-        "shape": tf.train.Feature(int64_list=tf.train.Int64List(value=frames.shape)),
-        "dataset": bytes_feature(dataset_fingerprint.encode())}))
-    with whole_file(path) as temporary:
-        try:
-            with tf.io.TFRecordWriter(str(temporary)) as writer:
-                writer.write(example.SerializeToString(deterministic=True))
-        except tf.errors.OpError as error:  # TensorFlow's own exceptions know no errno
-            raise _as_os_error(error, temporary) from error
+    record = _example(frames=np.asarray(frames, "<f4").tobytes(), times=np.asarray(times, "<i8").tobytes(),
+                      shape=frames.shape, dataset=dataset_fingerprint.encode())
+    length = sum(len(part) for part in record).to_bytes(8, "little")
+    with whole_file(path) as temporary, open(temporary, "wb") as handle:
+        sink = HashedFile(handle)
+        for part in (length, _masked_crc([length]), *record, _masked_crc(record)):
+            sink.write(part)
+    return sink.size, sink.sha256()
 
 
 def parse_block(record: Any) -> tuple[Any, Any, Any]:
@@ -205,13 +201,41 @@ def block_entries(directory: Path, blocks: Sequence[Block]) -> list[dict[str, An
              "sequences": block.sequences} for block in blocks]
 
 
-def _as_os_error(error: Any, path: Path) -> Exception:
-    import errno
+def _example(**features: bytes | tuple[int, ...]) -> list[bytes]:
+    """Serialise a ``tf.train.Example``, as parts to be written one after another (joining them would copy).
 
-    import tensorflow as tf
+    A TFRecord file is a sequence of (length, check sum of it, record, check sum of it), and an Example is a protocol
+    buffer: Example {1: Features {1: map entry {1: name, 2: Feature {1: bytes list {1: ..} or 3: int64 list {1: ..}}}}}
+    (tensorflow/core/example/example.proto and feature.proto). To write that takes these lines; TensorFlow would take
+    seconds to import and some 500 MB, on each rank of a step that has no other use for it. The tests read it with TensorFlow.
+    """
+    entries: list[bytes] = []
+    for name, value in sorted(features.items()):
+        if isinstance(value, tuple):
+            feature = _field(3, _field(1, [b"".join(_varint(number) for number in value)]))
+        else:
+            feature = _field(1, _field(1, [value]))
+        entries += _field(1, [*_field(1, [name.encode()]), *_field(2, feature)])
+    return _field(1, entries)
 
-    codes = {tf.errors.ResourceExhaustedError: errno.ENOSPC, tf.errors.PermissionDeniedError: errno.EACCES}
-    for kind, code in codes.items():
-        if isinstance(error, kind):
-            return OSError(code, str(error), str(path))
-    return error
+
+def _field(number: int, parts: list[bytes]) -> list[bytes]:
+    """Return a length-delimited field of a protocol buffer (wire type 2)."""
+    return [_varint(number << 3 | 2) + _varint(sum(len(part) for part in parts)), *parts]
+
+
+def _varint(number: int) -> bytes:
+    """Write an integer in groups of seven bits, the lowest first; the eighth bit says that more follow."""
+    groups = []
+    while number > 127:
+        groups.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*groups, number])
+
+
+def _masked_crc(parts: Sequence[bytes]) -> bytes:
+    """Return the check sum of a record: CRC-32C, rotated and shifted so that it is no CRC of itself (TFRecord format)."""
+    crc = 0
+    for part in parts:
+        crc = google_crc32c.extend(crc, part)
+    return (((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")

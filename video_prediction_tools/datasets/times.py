@@ -51,3 +51,8 @@ def runs(times: np.ndarray, step: int) -> list[tuple[int, int]]:
     first = times[np.concatenate([[0], breaks + 1])]
     last = times[np.concatenate([breaks, [len(times) - 1]])]
     return list(zip(first.tolist(), last.tolist(), strict=True))
+
+
+def compact(seconds_: int) -> str:
+    """Write a time for file names, ``20190301T00`` (UTC)."""
+    return datetime.fromtimestamp(int(seconds_), UTC).strftime("%Y%m%dT%H")
