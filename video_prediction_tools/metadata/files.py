@@ -27,6 +27,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise_as_input_error(error, path)
+        raise
+    try:
         yield temporary
         with open(temporary, "rb") as handle:
             os.fsync(handle.fileno())
