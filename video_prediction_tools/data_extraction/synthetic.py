@@ -146,14 +146,14 @@ class Atmosphere:
     @cached_property
     def land(self) -> np.ndarray:
         """Land share of each point, 0..1, [H, W]."""
-        height = self._smooth(10, 380.0) + 0.35 * self._smooth(11, 120.0)
+        height = 0.5 + self._smooth(10, 380.0) + 0.35 * self._smooth(11, 120.0)  # about as much land as sea
         return 1.0 / (1.0 + np.exp(-height / 0.06))
 
     @cached_property
     def orography(self) -> np.ndarray:
         """Height of the surface [m], 0 over sea, [H, W]."""
         ridges = np.clip(self._smooth(12, 250.0) + 0.4 * self._smooth(13, 80.0) + 0.2, 0.0, None)
-        return self.land * (60.0 * self.land + 650.0 * ridges**2)
+        return self.land * (60.0 * self.land + 380.0 * ridges**2)
 
     def field(self, variable: Variable, times: np.ndarray) -> np.ndarray:
         """Return one variable at `times` (seconds since 1970), [T, H, W] float32 in its unit."""
@@ -206,9 +206,13 @@ class Atmosphere:
         cells = self._clouds.field(times) + 0.4 * self._noise(times, 21, 250.0)
         return 1.0 / (1.0 + np.exp(-2.2 * (0.9 * ahead_of_trough + 0.8 * cells + 0.2)))
 
-    def _surface_air(self, times: np.ndarray) -> np.ndarray:
-        """Return the daily mean temperature at the surface without height and cloud [K], [T, H, W]."""
-        amplitude = np.sin(self._lat) * (5.0 + 9.0 * self.land)
+    def _mean_air(self, times: np.ndarray, continental: np.ndarray | float) -> np.ndarray:
+        """Return the mean temperature at sea level by season and latitude [K], [T, H, W].
+
+        Arguments:
+            continental: 1 where the seasons are those of a continent, 0 where those of the sea.
+        """
+        amplitude = np.sin(self._lat) * (5.0 + 9.0 * continental)
         return 301.0 - 42.0 * np.sin(self._lat) ** 2 + amplitude * self._season(times)
 
     def _daylight(self, times: np.ndarray) -> np.ndarray:
@@ -221,10 +225,10 @@ class Atmosphere:
 
     def _t2m(self, times: np.ndarray) -> np.ndarray:
         cloud = self._tcc(times)
-        diurnal = (0.5 + 5.5 * self.land) * (1.0 - 0.6 * cloud) * self._daylight(times)
+        diurnal = (0.6 + 7.0 * self.land) * (1.0 - 0.6 * cloud) * self._daylight(times)
         waves = 3.2 * (0.6 + 0.4 * self.land) * self._storm_track * self._waves.field(times, lead=-1.0)
         noise = (0.15 + 0.25 * self.land) * self._noise(times, 22, 200.0)
-        return self._surface_air(times) - LAPSE_RATE * self.orography + diurnal - waves + noise
+        return self._mean_air(times, self.land) - LAPSE_RATE * self.orography + diurnal - waves + noise
 
     def _d2m(self, times: np.ndarray) -> np.ndarray:
         t2m, cloud = self._t2m(times), self._tcc(times)
@@ -238,7 +242,7 @@ class Atmosphere:
         scale = 950.0 * self._storm_track / (DENSITY * coriolis)
         u = -scale * self._waves.field(times, along="lat") + 4.0 * np.exp(-((np.abs(self._lat) - 0.87) / 0.35) ** 2)
         v = scale * self._waves.field(times, along="lon")
-        friction = 0.75 - 0.3 * self.land
+        friction = 0.6 - 0.25 * self.land
         turn = np.deg2rad(12.0 + 16.0 * self.land) * np.where(self._lat < 0, -1.0, 1.0)  # towards low pressure
         return (friction * (np.cos(turn) * u - np.sin(turn) * v), friction * (np.sin(turn) * u + np.cos(turn) * v))
 
@@ -261,12 +265,12 @@ class Atmosphere:
 
     def _height(self, times: np.ndarray, pressure: float) -> np.ndarray:
         share = min((1000.0 - pressure) / 500.0, 1.6)
-        warmth = self._surface_air(times) - 285.0  # thickness follows the mean temperature of the layer
+        warmth = self._mean_air(times, 0.5) - 285.0  # thickness follows the mean temperature of the layer
         wave = (75.0 + 45.0 * share) * self._storm_track * self._waves.field(times, lead=self._lean(pressure))
         return self._standard_height(pressure) + 15.0 * share * warmth + wave + 4.0 * self._noise(times, 25, 600.0)
 
     def _temperature(self, times: np.ndarray, pressure: float) -> np.ndarray:
         standard = max(216.65, 288.15 - LAPSE_RATE * self._standard_height(pressure))
-        warmth = 0.8 * (self._surface_air(times) - 288.0)
+        warmth = 0.8 * (self._mean_air(times, 0.5) - 288.0)
         wave = 4.0 * self._storm_track * self._waves.field(times, lead=self._lean(pressure) - 1.0)
         return standard + warmth - wave + 0.3 * self._noise(times, 26, 300.0)
