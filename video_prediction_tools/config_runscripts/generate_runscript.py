@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])  # the clone that this file lies in, wherever it is started from
+if not __package__:  # started as a file: the packages are those of the clone that it lies in
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from video_prediction_tools.config_runscripts import answers, profiles, prompts, rendering, writing  # noqa: E402
 from video_prediction_tools.config_runscripts.context import Context  # noqa: E402
@@ -59,6 +61,8 @@ def main(options: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         print("\nnothing written", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # `... --print | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _words(options: argparse.Namespace) -> tuple[str, str | None]:

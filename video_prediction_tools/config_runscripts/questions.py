@@ -286,8 +286,8 @@ QUESTIONS = (
     Question("data_split", ("preprocess1",), kinds.PATH_OR_TABLE, "File of the data split",
              "JSON: years and months, or date ranges, for each of train, val and test",
              when=lambda context: context.get("split_by") in (None, "file"), check=_split_readable),
-    Question("fill", ("preprocess1",), kinds.TEXT, "How to fill missing values", "see main_preprocess_data_step1.py --help; "
-             "left open: they are refused", optional=True, rare=True),
+    Question("fill", ("preprocess1",), kinds.WORDS, "How to fill missing values",
+             "mean, nearest, or a number for each variable; left open: missing values are refused", optional=True, rare=True),
     # preprocess2
     Question("data_name", ("preprocess2", "train"), kinds.TEXT, "Data set", "data name of the data set",
              default=_default_data, choices=_data_choices, check=_data_there),
