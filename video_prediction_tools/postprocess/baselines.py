@@ -1,0 +1,114 @@
+"""Forecasts that cost nothing; a model that does not beat them has learned nothing. Scored by the code that scores models.
+
+To add one, write a subclass of `Baseline` and name it in `BASELINES`.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from video_prediction_tools.datasets.observations import Observations
+from video_prediction_tools.postprocess.climatology import Climatology
+from video_prediction_tools.postprocess.sequences import Batch
+
+SECONDS_OF_A_DAY = 86400
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What baselines are made of.
+
+    Arguments:
+        observations: the data set's fields by time; None for data that are no weather.
+        climatology: None where there is none that covers the valid times.
+        no_climatology: why there is none.
+    """
+
+    observations: Observations | None
+    climatology: Climatology | None
+    no_climatology: str = ""
+
+
+class NotAvailable(Exception):
+    """A baseline cannot be made from these data; its text says why."""
+
+
+class Baseline:
+    """A forecast made without a trained model.
+
+    Arguments:
+        sources: what it may use.
+
+    Raises:
+        NotAvailable: the sources do not hold what it needs.
+    """
+
+    name: ClassVar[str]
+    long_name: ClassVar[str]
+
+    def __init__(self, sources: Sources):
+        self.sources = sources
+
+    def forecast(self, batch: Batch) -> np.ndarray:
+        """Return the forecasts [B, Tl, H, W, C] in physical units, NaN where absent; nothing after init_time is used."""
+        raise NotImplementedError
+
+
+class Persistence(Baseline):
+    """The frame of init_time at every lead hour."""
+
+    name, long_name = "persistence", "persistence of the last frame"
+
+    def forecast(self, batch):
+        number, leads = batch.valid_times.shape
+        return np.broadcast_to(batch.last_frame[:, np.newaxis], (number, leads, *batch.last_frame.shape[1:]))
+
+
+class Persistence24h(Baseline):
+    """The same hour of the day before: the truth at valid time - 24 h (- 48 h for lead hours 25 to 48, and so on)."""
+
+    name, long_name = "persistence_24h", "persistence of the same hour of the day before"
+
+    def __init__(self, sources):
+        super().__init__(sources)
+        if sources.observations is None:
+            raise NotAvailable("the data have no hours of the day")
+
+    def forecast(self, batch):
+        lead = batch.valid_times - batch.init_times[:, np.newaxis]
+        days = -(-lead // SECONDS_OF_A_DAY)  # rounded up: a later day would lie after init_time
+        times, place = np.unique(batch.valid_times - days * SECONDS_OF_A_DAY, return_inverse=True)
+        return self.sources.observations.fields(times)[place.reshape(lead.shape)]
+
+
+class ClimatologyForecast(Baseline):
+    """The climatology of month and hour of the valid time."""
+
+    name, long_name = "climatology", "climatology of month and hour"
+
+    def __init__(self, sources):
+        super().__init__(sources)
+        if sources.climatology is None:
+            raise NotAvailable(sources.no_climatology)
+
+    def forecast(self, batch):
+        return self.sources.climatology.at(batch.valid_times)
+
+
+BASELINES: dict[str, type[Baseline]] = {one.name: one for one in (Persistence, Persistence24h, ClimatologyForecast)}
+
+
+def make_baselines(sources: Sources) -> tuple[list[Baseline], dict[str, str]]:
+    """Make all baselines that the sources allow.
+
+    Returns:
+        the baselines, and for each that is missing the reason.
+    """
+    made, missing = [], {}
+    for name, kind in BASELINES.items():
+        try:
+            made.append(kind(sources))
+        except NotAvailable as reason:
+            missing[name] = str(reason)
+    return made, missing

@@ -1,0 +1,125 @@
+"""Climatology of month and hour: reference of acc and a baseline. From the training period, or from a file."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from video_prediction_tools.datasets.observations import Observations
+from video_prediction_tools.errors import InputError
+
+DIMS = ("month", "hour", "lat", "lon")
+_LAYOUT = f"a climatology file holds one variable [{', '.join(DIMS)}] for each short name, months 1..12, hours 0..23 UTC"
+
+
+class Climatology:
+    """Mean field of each calendar month and hour of the day (UTC).
+
+    Arguments:
+        covered: bool [12, 24], which months and hours it has.
+        load: returns the means [12, 24, H, W, C] in physical units; called when they are first needed.
+        origin: where it comes from, in words, for the report.
+    """
+
+    def __init__(self, covered: np.ndarray, load: Callable[[], np.ndarray], origin: str):
+        self.covered, self._load, self.origin = covered, load, origin
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """Mean fields [12, 24, H, W, C]: months 1..12, hours 0..23; NaN where not covered."""
+        return self._load()
+
+    def at(self, times: np.ndarray) -> np.ndarray:
+        """Return the mean fields of the months and hours of `times` (seconds since 1970, any shape): [.., H, W, C]."""
+        month, hour = month_and_hour(times)
+        return self.mean[month - 1, hour]
+
+    def missing(self, times: np.ndarray) -> str:
+        """Say which months and hours of `times` are not covered, for example ``month 4 at 00, 01 UTC``; '' for none."""
+        needed = hours_covered(times) & ~self.covered
+        return "; ".join(f"month {month + 1} " + ("at all hours" if hours.all() else
+                         f"at {', '.join(f'{hour:02d}' for hour in np.flatnonzero(hours))} UTC")
+                         for month, hours in enumerate(needed) if hours.any())
+
+
+def training_climatology(observations: Observations) -> Climatology:
+    """Return the climatology of a data set's training split."""
+    times = observations.hours("train")
+    first, last = np.datetime_as_string(times[[0, -1]].astype("datetime64[s]"), unit="h")
+    return Climatology(hours_covered(times), observations.hourly_climatology,
+                       f"the training period ({len(times)} time steps from {first} to {last} UTC)")
+
+
+def hours_covered(times: np.ndarray) -> np.ndarray:
+    """Return which months and hours the times fall into, bool [12, 24]."""
+    month, hour = month_and_hour(times)
+    covered = np.zeros((12, 24), bool)
+    covered[month - 1, hour] = True
+    return covered
+
+
+def month_and_hour(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return calendar month (1..12) and hour of the day (0..23), UTC, of seconds since 1970."""
+    stamps = np.asarray(times, dtype=np.int64).astype("datetime64[s]")
+    month = stamps.astype("datetime64[M]").astype(np.int64) % 12 + 1
+    hour = (stamps - stamps.astype("datetime64[D]")).astype(np.int64) // 3600
+    return month, hour
+
+
+def read_climatology(path: Path, variables: Sequence[str], units: Sequence[str], lat: np.ndarray,
+                     lon: np.ndarray) -> Climatology:
+    """Read a climatology from a NetCDF file and cut it to a grid.
+
+    Arguments:
+        path: dimensions month, hour, lat, lon; variables named by short names, with their units.
+        variables, units: of the data set, in the order of the channels.
+        lat, lon: the data set's grid; every point must be one of the file's (to 0.001 degrees).
+
+    Raises:
+        InputError: no such file, another layout, a variable, its unit or a part of the grid is missing.
+    """
+    flag = f"--climatology_file {path}"
+    try:
+        data = xr.open_dataset(path, decode_times=False)
+    except FileNotFoundError:
+        raise InputError(flag, "does not exist", "give an existing file, or leave the flag out") from None
+    except (OSError, ValueError) as error:
+        raise InputError(flag, f"cannot be read as NetCDF ({error})", "give another file") from error
+    with data:
+        for name, unit in zip(variables, units, strict=True):
+            if name not in data or set(data[name].dims) != set(DIMS):
+                raise InputError(flag, f"holds no variable '{name}' [{', '.join(DIMS)}]", _LAYOUT)
+            if data[name].attrs.get("units") != unit:
+                raise InputError(flag, f"'{name}' has the unit {data[name].attrs.get('units')!r}, the data set has "
+                                 f"{unit!r}", "convert it, and set the attribute 'units'")
+        rows, columns = _positions(data, "lat", lat, flag), _positions(data, "lon", lon, flag)
+        cut = data[list(variables)].isel(lat=rows, lon=columns)
+        mean = np.full((12, 24, len(lat), len(lon), len(variables)), np.nan)
+        months, hours = _whole(data, "month", range(1, 13), flag), _whole(data, "hour", range(24), flag)
+        for channel, name in enumerate(variables):
+            values = cut[name].transpose(*DIMS).values
+            mean[np.ix_(months - 1, hours, range(len(lat)), range(len(lon)), [channel])] = values[..., np.newaxis]
+    return Climatology(np.isfinite(mean).all(axis=(2, 3, 4)), lambda: mean, f"the file {Path(path).name}")
+
+
+def _positions(data: xr.Dataset, dim: str, wanted: np.ndarray, flag: str) -> np.ndarray:
+    """Find the grid lines nearest to `wanted`; longitudes are compared on the circle."""
+    if dim not in data.coords:
+        raise InputError(flag, f"has no coordinate '{dim}'", _LAYOUT)
+    distance = np.asarray(wanted, dtype=np.float64)[:, np.newaxis] - data[dim].values.astype(np.float64)[np.newaxis]
+    if dim == "lon":
+        distance = (distance + 180.0) % 360.0 - 180.0
+    distance = np.abs(distance)
+    if (distance.min(axis=1) > 1e-3).any():
+        raise InputError(flag, f"its {dim} does not hold all grid points of the data set "
+                         f"({wanted[0]:g} to {wanted[-1]:g})", "make it on the grid of the data set")
+    return distance.argmin(axis=1)
+
+
+def _whole(data: xr.Dataset, dim: str, allowed: range, flag: str) -> np.ndarray:
+    values = data[dim].values if dim in data.coords else np.array([])
+    if not len(values) or not np.isin(values, list(allowed)).all() or len(np.unique(values)) != len(values):
+        raise InputError(flag, f"its coordinate '{dim}' is not made of {allowed[0]}..{allowed[-1]}, each once", _LAYOUT)
+    return values.astype(np.int64)

@@ -1,0 +1,143 @@
+"""The parts of an evaluation, one after another; each output is noted when it is whole, so a killed run goes on from it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from video_prediction_tools import __version__
+from video_prediction_tools.metadata.record import OpenRecord, running
+from video_prediction_tools.postprocess.forecasts import Forecaster, ForecastFile, write_forecasts
+from video_prediction_tools.postprocess.metrics import METRICS_VERSION, statistics_of
+from video_prediction_tools.postprocess.plan import KIND, Plan
+from video_prediction_tools.postprocess.scoring import choose_cases, reduce_forecasts, score, write_scores
+from video_prediction_tools.postprocess.statistics import SquaredError
+from video_prediction_tools.progress import progress, say
+
+PROGRAM = "main_visualize_postprocess.py"
+FORECASTS = "forecasts.nc"
+DEFAULT_SAMPLES = 10  # members of a stochastic model when none are asked for
+
+
+def evaluate(plan: Plan) -> None:
+    """Forecast, score, draw and report; results of another model, data set or way of scoring are removed first."""
+    model_dir, data_dir = Path(plan.options.model_dir), plan.data.directory
+    inputs = {str(model_dir): plan.model_record.fingerprint(), str(data_dir): plan.data.fingerprint,
+              str(plan.data.index.directory): plan.data.index.fingerprint}
+    with running(plan.directory, kind=KIND, name=plan.model_record.name, program=PROGRAM,
+                 arguments=plan.arguments, inputs=inputs) as opened:
+        _remove_stale(plan, opened)
+        forecasts = plan.directory / FORECASTS
+        if not opened.is_whole(forecasts):
+            _make_forecasts(plan, forecasts)
+            _note(opened, [forecasts])
+        with ForecastFile(forecasts) as file:
+            scores = _make_scores(plan, file)
+            _note(opened, write_scores(plan.directory, scores, _attributes(plan)))
+            figures = _draw(plan, file, scores)
+        _note(opened, figures.values())
+        from video_prediction_tools.postprocess.report import write_report
+
+        _note(opened, [write_report(plan, scores, figures)])
+        opened.record.details |= {"score_key": plan.score_key, "warnings": plan.warnings}
+
+
+def _remove_stale(plan: Plan, opened: OpenRecord) -> None:
+    """Leave nothing in the directory that does not belong to this evaluation."""
+    outputs, details = opened.record.outputs, opened.record.details
+    if outputs and details.get("forecast_key") != plan.forecast_key:
+        say("the model, the data or the way of forecasting has changed since the last run: everything is made anew")
+        stale = list(outputs)
+    else:
+        stale = [name for name in outputs if name != FORECASTS]
+        if FORECASTS in outputs:
+            say("the forecasts are there already; scores, plots and report are made")
+    details.pop("score_key", None)
+    for name in stale:
+        del outputs[name]
+    details.update(forecast_key=plan.forecast_key, split=plan.options.split)
+    opened.save()  # first, so that a run killed here is not mistaken for a whole one
+    for name in stale:
+        (plan.directory / name).unlink(missing_ok=True)
+
+
+def _note(opened: OpenRecord, paths: Iterable[Path]) -> None:
+    for path in paths:
+        opened.add_output(path)
+    opened.save()
+
+
+def _attributes(plan: Plan) -> dict[str, str | int]:
+    """Return the global attributes that say where the numbers come from."""
+    return {"title": f"{plan.model} forecasts of {plan.data.name}, split {plan.options.split}",
+            "source": f"AMBS {__version__}, {plan.model}, experiment {plan.model_record.name}",
+            "history": f"made by {PROGRAM} from the model {plan.model_record.name} and the data {plan.data.name}",
+            "model": plan.model, "exp_id": plan.model_record.name, "data_name": plan.data.name,
+            "split": plan.options.split, "synthetic": int(plan.data.synthetic),
+            "latitude_weights": int(not plan.options.no_latitude_weights), "metrics_version": METRICS_VERSION,
+            "bootstrap": f"moving blocks of {plan.blocks.length} init times ({plan.block_hours:g} h), "
+                         f"{plan.blocks.draws} draws, {100 * plan.blocks.coverage:.0f} % interval, seed {plan.blocks.seed}",
+            "warnings": "\n".join(plan.warnings)}
+
+
+def _make_forecasts(plan: Plan, path: Path) -> None:
+    say(f"loading {plan.model} ({plan.options.checkpoint} checkpoint) and forecasting {len(plan.sequences)} init times")
+    forecaster = _load(plan)
+    samples = plan.options.num_stochastic_samples
+    if not forecaster.stochastic and (samples or 1) > 1:
+        say(f"{plan.model} is not stochastic: one forecast is made, not {samples}")
+    members = (samples or DEFAULT_SAMPLES) if forecaster.stochastic else None
+    write_forecasts(path, forecaster, plan.sequences, plan.grid, region=plan.data.region, members=members,
+                    seed=plan.options.seed, batch_size=plan.options.batch_size, attributes=_attributes(plan))
+
+
+def _load(plan: Plan) -> Forecaster:
+    from video_prediction_tools.training.saved_model import load_forecaster  # late: imports TensorFlow
+
+    return load_forecaster(Path(plan.options.model_dir), plan.options.checkpoint)
+
+
+def _make_scores(plan: Plan, file: ForecastFile) -> xr.Dataset:
+    statistics = list(dict.fromkeys([SquaredError, *statistics_of(plan.metrics)]))  # the cases are chosen by rmse
+    reduced = reduce_forecasts(file, plan.model, plan.baselines, statistics, plan.weights, plan.climatology)
+    units = dict(zip(plan.grid.variables, plan.grid.units, strict=True))
+    return score(reduced, plan.metrics, plan.blocks, units)
+
+
+def _draw(plan: Plan, file: ForecastFile, scores: xr.Dataset) -> dict[str, Path]:
+    """Draw all plots; returns their paths by file name without suffix, in the order of the report."""
+    from video_prediction_tools.postprocess.curves import draw_curves  # late: cartopy and matplotlib take a second
+    from video_prediction_tools.postprocess.maps import draw_case, draw_error_map
+
+    plots, synthetic = plan.directory / "plots", plan.data.synthetic
+    sample = describe_sample(plan)
+    figures = {path.stem: path for path in draw_curves(scores, plots, f"{sample}; {describe_bands(plan)}", synthetic)}
+    leads = sorted({0, (len(file.lead_hours) - 1) // 2, len(file.lead_hours) - 1})
+    with progress("maps", 4 * len(plan.grid.variables)) as advance:
+        for variable in plan.grid.variables:
+            for case, (place, rmse) in choose_cases(scores, variable).items():
+                path = plots / f"map_{variable}_{case}.png"
+                unit = scores["units"].sel(variable=variable).item()
+                title = f"{case.capitalize()} forecast of {plan.model} (rmse {rmse:.3g} {unit})"
+                draw_case(file, place, variable, leads, title, path, synthetic)
+                figures[path.stem] = path
+                advance()
+            path = plots / f"error_map_{variable}.png"
+            draw_error_map(scores, plan.grid, variable, path, sample, synthetic)
+            figures[path.stem] = path
+            advance()
+    return figures
+
+
+def describe_sample(plan: Plan) -> str:
+    """Say in a line what the scores are made of."""
+    times = np.datetime_as_string(plan.sequences.init_times[[0, -1]].astype("datetime64[s]"), unit="h")
+    return f"{plan.options.split} split, {len(plan.sequences)} init times, {times[0]} to {times[1]} UTC"
+
+
+def describe_bands(plan: Plan) -> str:
+    """Say what the bands of a score curve are."""
+    if plan.blocks.enough(plan.blocks.n):
+        return f"bands: {100 * plan.blocks.coverage:.0f} % interval, blocks of {plan.block_hours:g} h"
+    return "intervals withheld (fewer than two blocks)"

@@ -1,0 +1,71 @@
+"""How all plots look: colours that colour-blind readers can tell apart, units, times, and the mark of synthetic data."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from video_prediction_tools.metadata.files import whole_file
+
+DPI = 130
+FONT = {"font.size": 10, "axes.titlesize": 10, "axes.labelsize": 10, "legend.fontsize": 9, "figure.dpi": DPI,
+        "font.family": "DejaVu Sans", "axes.spines.top": False, "axes.spines.right": False}
+
+# Okabe and Ito (2008), "Color Universal Design"; line styles and markers tell the lines apart in print as well
+MODEL = {"color": "#0072B2", "linestyle": "-", "marker": "o", "linewidth": 2.4, "zorder": 5}
+PRODUCTS = {
+    "persistence": {"color": "#D55E00", "linestyle": "--", "marker": "s"},
+    "persistence_24h": {"color": "#009E73", "linestyle": "-.", "marker": "^"},
+    "climatology": {"color": "#7F7F7F", "linestyle": ":", "marker": "D"},
+    "linear_regression": {"color": "#CC79A7", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
+}
+FIELD_COLOURS, DIFFERENCE_COLOURS = "viridis", "RdBu_r"
+
+# maps are drawn in the unit that forecasters read; scores stay in the unit of the data
+_MAP_UNITS = {"Pa": ("hPa", 0.01)}
+
+
+def of_product(product: str) -> dict:
+    """Return the line style of a product: the model has one of its own."""
+    return PRODUCTS.get(product, MODEL)
+
+
+def map_unit(unit: str) -> tuple[str, float]:
+    """Return the unit of a map and the factor from the data's unit to it."""
+    return _MAP_UNITS.get(unit, (unit, 1.0))
+
+
+def pretty_unit(unit: str) -> str:
+    """Write a unit for print: ``K2`` as K with a raised 2, ``m s-1`` with a raised -1, ``1`` as an empty text."""
+    if unit == "1":
+        return ""
+    raised = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
+    words = []
+    for word in unit.split():
+        letters = word.rstrip("-0123456789")
+        words.append(letters + word[len(letters):].translate(raised))
+    return " ".join(words)
+
+
+def in_brackets(unit: str) -> str:
+    """Return `` [unit]`` for an axis label, or nothing for a number without unit."""
+    return f" [{pretty_unit(unit)}]" if pretty_unit(unit) else ""
+
+
+def utc(time: int, to: str = "m") -> str:
+    """Write seconds since 1970 as ``2019-03-25 09:00 UTC``."""
+    return np.datetime_as_string(np.datetime64(int(time), "s"), unit=to).replace("T", " ") + " UTC"
+
+
+def mark_synthetic(figure: Figure) -> None:
+    """Write SYNTHETIC DATA into the upper right corner, where it cannot be cut off."""
+    figure.text(0.995, 0.995, "SYNTHETIC DATA", ha="right", va="top", color="white", fontsize=10, fontweight="bold",
+                bbox={"facecolor": "#B00020", "edgecolor": "none", "boxstyle": "square,pad=0.3"})
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all, without anything that differs from run to run."""
+    FigureCanvasAgg(figure)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
