@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from video_prediction_tools import __version__
-from video_prediction_tools.data_extraction.period import Month
+from video_prediction_tools.data_extraction.period import Month, iso
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import sha256, whole_file
 from video_prediction_tools.metadata.names import constants_file, month_file
@@ -142,11 +142,10 @@ def extract(source: Any, plan: Plan, request: dict[str, Any], asked: Sequence[Mo
         for task in plan.tasks:
             if task.month in available:
                 _fetch(source, task, opened)
-                advance(note=str(task.month))
-            else:
-                say(f"{task.month}: the source has no data; the month stays missing")
-                advance(note=f"{task.month} missing")
+            advance(note=str(task.month))
     lacking = [str(month) for month in asked if str(month) not in details["months"]]
+    if lacking:
+        say(f"{len(lacking)} months stay missing, the source has no data for them: {', '.join(lacking)}")
     details["missing_months"] = sorted({*details.get("missing_months", []), *lacking} - set(details["months"]))
     opened.save()
     if plan.constants:
@@ -185,8 +184,7 @@ def _fetch(source: Any, task: Task, opened: OpenRecord) -> None:
         kept = (path, [variable(name) for name in task.keep]) if task.keep else None
         with whole_file(path) as temporary:
             summary = write_month(temporary, weather, variables, _attributes(source, f"weather of {task.month}"), kept)
-            hours = (task.month.end - task.month.start) // 3600 // source.step_hours
-            summary["missing_hours"] = hours - summary["hours"]
+            summary["gaps"] = _gaps(task.month, weather.times, source.step_hours)
             details["months"][str(task.month)] = summary
             details["variables"] = list(dict.fromkeys([*details["variables"], *summary["variables"]]))
             details["missing_months"] = [month for month in details["missing_months"] if month != str(task.month)]
@@ -255,10 +253,22 @@ def _difference(earlier: dict[str, Any], now: dict[str, Any]) -> str:
     return "; ".join(f"{key}: {earlier.get(key)} there, {now.get(key)} now" for key in keys)
 
 
+def _gaps(month: Month, times: Any, step_hours: int) -> list[list[Any]]:
+    """Return the missing stretches of a month: first and last missing time, and how many steps."""
+    step = 3600 * step_hours
+    first = month.start + (int(times[0]) - month.start) % step
+    expected = range(first, month.end, step)
+    edges = [first - step, *map(int, times), expected[-1] + step]
+    return [[iso(before + step), iso(after - step), (after - before) // step - 1]
+            for before, after in zip(edges, edges[1:], strict=False) if after - before > step]
+
+
 def _report(month: Month, summary: dict[str, Any]) -> None:
-    if summary["missing_hours"]:
-        say(f"{month}: {summary['missing_hours']} time steps are missing ({summary['first']} to {summary['last']}, "
-            f"{summary['hours']} are there)")
+    gaps = summary["gaps"]
+    if gaps:
+        shown = ", ".join(f"{first} to {last}" for first, last, _ in gaps[:3])
+        more = f" and {len(gaps) - 3} more stretches" if len(gaps) > 3 else ""
+        say(f"{month}: {sum(steps for _, _, steps in gaps)} time steps are missing: {shown}{more}")
     for name, found in summary["nan"].items():
         say(f"{month}: {name}: {100 * found['share']:.3g} % of the values are missing (NaN), the first at "
             f"{found['first']}; they stay NaN here, preprocess1 asks how to fill them")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from video_prediction_tools.data_extraction.classic_netcdf import required_bytes
 from video_prediction_tools.data_extraction.grids import Window
 from video_prediction_tools.data_extraction.series import NO_TIME, Contents, Series, Wanted, damaged
 from video_prediction_tools.data_extraction.units import conversion, spelled
@@ -37,6 +38,7 @@ def index_labelled(path: Path, wanted: Wanted) -> Contents:
     """
     series, others, notes = [], [], []
     with _reading(path):
+        _check_length(path)
         data = _open(path)
         for field, array in data.data_vars.items():
             matches = wanted.bearing([str(field)])
@@ -48,6 +50,16 @@ def index_labelled(path: Path, wanted: Wanted) -> Contents:
                 except _Unusable as reason:
                     notes.append(f"{path} ({field}) {reason}")
     return Contents(tuple(series), tuple(others), tuple(notes))
+
+
+def _check_length(path: Path) -> None:
+    if path.is_dir():
+        return
+    with open(path, "rb") as file:
+        classic = file.read(3) == b"CDF"
+    required, there = required_bytes(path) if classic else 0, path.stat().st_size
+    if there < required:
+        raise damaged(path, f"it has {there} bytes of {required}")
 
 
 @lru_cache(maxsize=8)

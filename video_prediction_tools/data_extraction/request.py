@@ -18,7 +18,7 @@ SYNTHETIC_AREA = (54.9, 0.0, 38.4, 27.3)  # central Europe, 56 x 92 points at 0.
 LARGEST_GRID = 2_000_000  # points; ERA5's globe has 1,038,240
 _ONLY_FOR = {"source_dir": ("archive",), "constants_source": ("archive",), "source_names": ("archive",),
              "step_hours": ("cds", "synthetic"), "grid": ("cds", "synthetic"), "seed": ("synthetic",),
-             "retries": ("cds",)}
+             "retries": ("cds",), "format": ("cds",)}
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,19 @@ class Request:
 
     Arguments:
         source: cds, archive or synthetic.
+        destination: the directory to write.
         variables: short names, looked up and found.
         area: (N, W, S, E) in degrees, or None for all that there is.
         constants: fields that do not change in time; `constants_demanded`: the user named them, so they must be there.
         source_names: what the archive calls a variable, by short name.
+        data_format: grib or netcdf, what the CDS is to send.
+        dry_run: nothing is fetched or written.
         options: all flags, for metadata.json.
     """
 
     source: str
     source_dir: Path | None
+    destination: Path
     variables: tuple[str, ...]
     area: tuple[float, float, float, float] | None
     grid: float | None
@@ -46,6 +50,8 @@ class Request:
     constants_source: Path | None
     source_names: dict[str, str]
     retries: int
+    data_format: str
+    dry_run: bool
     options: dict[str, Any]
 
     def identity(self) -> dict[str, Any]:
@@ -76,12 +82,14 @@ def checked(options: argparse.Namespace) -> Request:
                              f"ask for it with --constants {one.short_name}")
     if options.source == "cds" and options.area is None:
         raise InputError("--area", "is missing", "give N W S E in degrees; --source cds cuts the region at Copernicus")
-    return Request(source=options.source, source_dir=_source_dir(options), variables=tuple(options.variables),
+    return Request(source=options.source, source_dir=_source_dir(options),
+                   destination=options.destination_dir, variables=tuple(options.variables),
                    area=_area(options), grid=_spacing(options),
                    step_hours=None if options.source == "archive" else options.step_hours or 1,
                    seed=_seed(options), constants=_constants(options), constants_demanded=options.constants is not None,
                    constants_source=_existing("--constants_source", options.constants_source),
-                   source_names=_source_names(options), retries=_retries(options), options=vars(options))
+                   source_names=_source_names(options), retries=_retries(options),
+                   data_format=options.format or "grib", dry_run=options.dry_run, options=vars(options))
 
 
 def open_source(request: Request, plan: "Plan") -> "Source":

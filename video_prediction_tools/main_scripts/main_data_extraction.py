@@ -38,6 +38,8 @@ def build_parser() -> Parser:
     add("--step_hours", type=int, choices=[1, 3, 6], help="cds and synthetic: hours from field to field (default: 1)")
     add("--grid", type=float, help="cds and synthetic: distance of grid points in degrees (default: cds 0.25, synthetic 0.3)")
     add("--seed", type=int, help="synthetic: which atmosphere (default: 1)")
+    add("--format", choices=["grib", "netcdf"],
+        help="cds: what Copernicus is to send (default: grib, which it holds and allows more of in a request)")
     add("--retries", type=int, help="cds: how often a request is tried again after a passing fault (default: 8)")
     add("--overwrite", action="store_true", help="fetch again and replace what is there")
     add("--dry-run", action="store_true", help="print what would be fetched, and write nothing")
