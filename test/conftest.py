@@ -1,4 +1,4 @@
-"""What all tests share: the real data files, a quiet and small TensorFlow, and programs run as a user runs them."""
+"""What all tests share: the real data files, a quiet TensorFlow, and programs run as a user runs them."""
 
 import os
 import shutil
@@ -26,7 +26,10 @@ _SETTINGS = {
 }
 if os.geteuid() == 0:  # Open MPI refuses root (containers, CI) unless told twice
     _SETTINGS |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-for _name, _value in _SETTINGS.items():  # at import: TensorFlow reads them once, and subprocesses inherit them
+for (
+    _name,
+    _value,
+) in _SETTINGS.items():  # at import: TensorFlow reads them once, and subprocesses inherit them
     os.environ.setdefault(_name, _value)
 
 
@@ -38,7 +41,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Directory of real ERA5, NCEP and MNIST files; they are used in place and never copied into the project."""
+    """Directory of real ERA5, NCEP and MNIST files; they are used in place and never copied."""
     if not SHARED_DATA.is_dir():
         if os.environ.get("CI", "").lower() in ("1", "true"):
             pytest.fail(f"the real data files are missing: {SHARED_DATA}")
@@ -58,8 +61,9 @@ def _no_settings_of_the_user():
             os.environ["XDG_CONFIG_HOME"] = saved
 
 
-def run_command(command: list, *, env: dict[str, str] | None = None, timeout: float = 300,
-                cwd: Path | None = None) -> subprocess.CompletedProcess:
+def run_command(
+    command: list, *, env: dict[str, str] | None = None, timeout: float = 300, cwd: Path | None = None
+) -> subprocess.CompletedProcess:
     """Run a command with its output captured as text; on timeout it is killed with all its children.
 
     Arguments:
@@ -67,8 +71,16 @@ def run_command(command: list, *, env: dict[str, str] | None = None, timeout: fl
         timeout: seconds; passing it fails the test with what was printed so far.
     """
     command = [str(word) for word in command]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True, cwd=cwd, env={**os.environ, **(env or {})}, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        start_new_session=True,
+    )
     try:
         out, err = process.communicate(timeout=timeout)
     except BaseException as error:
@@ -86,12 +98,22 @@ def program_command(name: str, *args: object, ranks: int | None = None) -> list[
     launcher = []
     if ranks is not None:
         beside_python = Path(sys.executable).parent / "mpirun"
-        launcher = [str(beside_python if beside_python.exists() else shutil.which("mpirun")), "-n", str(ranks)]
+        launcher = [
+            str(beside_python if beside_python.exists() else shutil.which("mpirun")),
+            "-n",
+            str(ranks),
+        ]
     return [*launcher, sys.executable, str(program), *map(str, args)]
 
 
-def run_program(name: str, *args: object, ranks: int | None = None, env: dict[str, str] | None = None,
-                timeout: float = 300, cwd: Path | None = None) -> subprocess.CompletedProcess:
+def run_program(
+    name: str,
+    *args: object,
+    ranks: int | None = None,
+    env: dict[str, str] | None = None,
+    timeout: float = 300,
+    cwd: Path | None = None,
+) -> subprocess.CompletedProcess:
     """Run ``main_scripts/main_<name>.py`` in a process of its own.
 
     Arguments:
@@ -105,7 +127,7 @@ def run_program(name: str, *args: object, ranks: int | None = None, env: dict[st
 
 
 def error_line(result: subprocess.CompletedProcess) -> str:
-    """Assert that a program refused its input properly (exit code 2, one ERROR line, no traceback); return the line."""
+    """Assert that a program refused its input: exit code 2, one ERROR line, no traceback; return the line."""
     said = f"exit code {result.returncode}\n--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}"
     lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR: ")]
     assert result.returncode == 2, said

@@ -37,15 +37,32 @@ def test_steps_fit_onto_their_partitions(machines):
 
 
 def detect(machines, hostname="somewhere", systemname=NO_FILE, commands=(), **environment):
-    return profiles.detect(machines, environment=environment, hostname=hostname, systemname_file=systemname,
-                           which=lambda command: command if command in commands else None)
+    return profiles.detect(
+        machines,
+        environment=environment,
+        hostname=hostname,
+        systemname_file=systemname,
+        which=lambda command: command if command in commands else None,
+    )
 
 
-@pytest.mark.parametrize(("hostname", "name"), [
-    ("jwlogin04.juwels", "juwels"), ("jwlogin11", "juwels"), ("jwlogin01i", "juwels"), ("jwc09n024.juwels", "juwels"),
-    ("jwlogin21.juwels", "juwels_booster"), ("jwlogin24i", "juwels_booster"), ("jwb0129.juwels", "juwels_booster"),
-    ("hdfmll01.fz-juelich.de", "hdfml"), ("hdfml01", "hdfml"),
-    ("juwels-fan.example.org", "laptop"), ("jwlogin", "laptop"), ("anna-laptop", "laptop")])
+@pytest.mark.parametrize(
+    ("hostname", "name"),
+    [
+        ("jwlogin04.juwels", "juwels"),
+        ("jwlogin11", "juwels"),
+        ("jwlogin01i", "juwels"),
+        ("jwc09n024.juwels", "juwels"),
+        ("jwlogin21.juwels", "juwels_booster"),
+        ("jwlogin24i", "juwels_booster"),
+        ("jwb0129.juwels", "juwels_booster"),
+        ("hdfmll01.fz-juelich.de", "hdfml"),
+        ("hdfml01", "hdfml"),
+        ("juwels-fan.example.org", "laptop"),
+        ("jwlogin", "laptop"),
+        ("anna-laptop", "laptop"),
+    ],
+)
 def test_host_names(machines, hostname, name):
     assert detect(machines, hostname=hostname).name == name
 
@@ -73,7 +90,9 @@ def test_a_wrong_variable_is_an_error(machines):
 
 
 def test_the_users_profile_is_merged_over(tmp_path):
-    (tmp_path / "juwels.toml").write_text('title = "mine"\n[steps.train]\ntime = "02:00:00"\n[account]\nenv = ["MY"]\n')
+    (tmp_path / "juwels.toml").write_text(
+        'title = "mine"\n[steps.train]\ntime = "02:00:00"\n[account]\nenv = ["MY"]\n'
+    )
     machine = profiles.load(tmp_path)["juwels"]
     built_in = profiles.load(tmp_path / "none")["juwels"]
     assert machine.title == "mine"
@@ -83,29 +102,34 @@ def test_the_users_profile_is_merged_over(tmp_path):
 
 
 def test_the_users_own_machine_is_looked_at_first(tmp_path):
-    (tmp_path / "ours.toml").write_text('schema = 1\ntitle = "Ours"\nscheduler = "slurm"\n[identify]\ncommand = "sbatch"\n')
+    (tmp_path / "ours.toml").write_text(
+        'schema = 1\ntitle = "Ours"\nscheduler = "slurm"\n[identify]\ncommand = "sbatch"\n'
+    )
     assert detect(profiles.load(tmp_path), commands=("sbatch",)).name == "ours"
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("titel = 'x'", "unknown key 'titel'; did you mean 'title'?"),
-    ("[steps.train]\ntme = '1'", "unknown key 'steps.train.tme'; did you mean 'time'?"),
-    ("[steps.trian]\ntime = '01:00:00'", "unknown step 'steps.trian'; did you mean 'train'?"),
-    ("[[partitions]]\nname = 'a'\ngpu = 4", "unknown key 'partitions.gpu'"),
-    ("[[partitions]]\ncores = 4", "'partitions.name' is missing"),
-    ("title = 3", "'title' has the wrong value 3; give one line of text"),
-    ("title = 'a\\nb'", None),
-    ('title = "a\\nb"', "'title' has the wrong value"),
-    ("[steps.train]\ncpus = '4'", "'steps.train.cpus' has the wrong value '4'; give a whole number"),
-    ("[steps.train]\ncpus = true", "'steps.train.cpus' has the wrong value True"),
-    ("[account]\nenv = 'X'", "'account.env' has the wrong value 'X'; give a list"),
-    ("[environment.exports]\nA = 1", "'environment.exports.A' has the wrong value 1"),
-    ("scheduler = 'pbs'", "scheduler 'pbs' is unknown"),
-    ("schema = 2", "has schema 2"),
-    ("name = 'x'", "unknown key 'name'"),
-    ("[identify]\nhostname = ['(']", "is not a regular expression"),
-    ("title = ", "is not valid TOML"),
-])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("titel = 'x'", "unknown key 'titel'; did you mean 'title'?"),
+        ("[steps.train]\ntme = '1'", "unknown key 'steps.train.tme'; did you mean 'time'?"),
+        ("[steps.trian]\ntime = '01:00:00'", "unknown step 'steps.trian'; did you mean 'train'?"),
+        ("[[partitions]]\nname = 'a'\ngpu = 4", "unknown key 'partitions.gpu'"),
+        ("[[partitions]]\ncores = 4", "'partitions.name' is missing"),
+        ("title = 3", "'title' has the wrong value 3; give one line of text"),
+        ("title = 'a\\nb'", None),
+        ('title = "a\\nb"', "'title' has the wrong value"),
+        ("[steps.train]\ncpus = '4'", "'steps.train.cpus' has the wrong value '4'; give a whole number"),
+        ("[steps.train]\ncpus = true", "'steps.train.cpus' has the wrong value True"),
+        ("[account]\nenv = 'X'", "'account.env' has the wrong value 'X'; give a list"),
+        ("[environment.exports]\nA = 1", "'environment.exports.A' has the wrong value 1"),
+        ("scheduler = 'pbs'", "scheduler 'pbs' is unknown"),
+        ("schema = 2", "has schema 2"),
+        ("name = 'x'", "unknown key 'name'"),
+        ("[identify]\nhostname = ['(']", "is not a regular expression"),
+        ("title = ", "is not valid TOML"),
+    ],
+)
 def test_wrong_profiles(tmp_path, text, said):
     path = tmp_path / "juwels.toml"
     path.write_text(text)

@@ -18,12 +18,14 @@ from video_prediction_tools.config_runscripts.steps import STEPS
 from video_prediction_tools.errors import InputError
 
 MACHINES = sorted(profiles.load(Path("/nonexistent")))
-NASTY = "it's a $HOME; `x` \"y\" \\ & ü"
+NASTY = 'it\'s a $HOME; `x` "y" \\ & ü'
 
 
-def render_all(machine_name, values, directory, chain=tuple(STEPS), notes=()):
+def render_all(machine_name, values, directory, chain=tuple(STEPS)):
     machine = profiles.load(Path("/nonexistent"))[machine_name]
     given = answers.Given()
+    if machine.scheduler == "slurm":
+        values = {"account": "deepacf"} | values
     for name, value in values.items():
         given.add(name, value, name, by_flag=False)
     context = Context(machine, chain, chain[0])
@@ -56,15 +58,24 @@ def written(scripts, directory):
 def test_every_script_is_clean(machine, chain_answers, tmp_path):
     scripts = render_all(machine, chain_answers, "/scripts")
     assert [script.path.name for script in scripts.values()] == [
-        "data_extraction_era5.sh", "preprocess_data_era5_step1.sh", "preprocess_data_era5_step2.sh",
-        "train_model_era5_20190401T000000_anna_try.sh", "visualize_postprocess_era5_20190401T000000_anna_try.sh"]
+        "data_extraction_era5.sh",
+        "preprocess_data_era5_step1.sh",
+        "preprocess_data_era5_step2.sh",
+        "train_model_era5_20190401T000000_anna_try.sh",
+        "visualize_postprocess_era5_20190401T000000_anna_try.sh",
+    ]
     lint(written(scripts, tmp_path))
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_nasty_values_stay_what_they_are(machine, chain_answers, tmp_path):
-    values = chain_answers | {"base_dir": f"/data/{NASTY}", "venv": f"/opt/{NASTY}", "source": "archive",
-                              "source_dir": str(tmp_path), "source_names": [f"2t={NASTY}"]}
+    values = chain_answers | {
+        "base_dir": f"/data/{NASTY}",
+        "venv": f"/opt/{NASTY}",
+        "source": "archive",
+        "source_dir": str(tmp_path),
+        "source_names": [f"2t={NASTY}"],
+    }
     values.pop("area")
     # SC2016: a quoted $ is what we want here
     lint(written(render_all(machine, values, "/scripts"), tmp_path / "scripts"), "-e", "SC2016")
@@ -80,12 +91,12 @@ def test_slurm_headers(machine, chain_answers, tmp_path):
             assert not header and "srun" not in script.text and script.command.startswith("bash ")
             continue
         assert script.command.startswith("sbatch ")
-        assert lines[1:1 + len(header)] == header, "Slurm stops reading at the first command"
+        assert lines[1 : 1 + len(header)] == header, "Slurm stops reading at the first command"
         assert all(re.fullmatch(r"#SBATCH --[a-z-]+(=[\w./:%@,+=-]+)?", line) for line in header)
         resources = profile.step(step)
         assert f"#SBATCH --time={resources.time}" in header
         assert f"#SBATCH --ntasks-per-node={resources.tasks}" in header
-        assert ("#SBATCH --account=deepacf" in header)
+        assert "#SBATCH --account=deepacf" in header
         assert ("#SBATCH --requeue" in header) == (step == "train")
         assert [line.split()[-1] for line in lines if line.startswith("module load")] == profile.modules(step)
 
@@ -108,24 +119,33 @@ def test_newlines_are_refused(name, chain_answers):
 
 @pytest.fixture
 def say_arguments(tmp_path):
-    """Return an environment directory and PATH whose python, mpirun and srun only note how they were called."""
+    """Return an environment whose python, mpirun and srun only note how they were called."""
     venv = tmp_path / NASTY / "venv"
     (venv / "bin").mkdir(parents=True)
     (venv / "bin" / "activate").write_text('PATH="$VENV_BIN:$PATH"\n')
     for name in ("python", "mpirun", "srun", "scontrol"):
         program = venv / "bin" / name
-        program.write_text(f"#!{sys.executable}\nimport json, os, sys\n"
-                           f"open(os.environ['CALLS'], 'a').write(json.dumps(sys.argv[1:] + [{name!r}]) + '\\n')\n"
-                           f"sys.exit(int(os.environ.get('CODE', 0)) if {name!r} != 'scontrol' else 0)\n")
+        program.write_text(
+            f"#!{sys.executable}\nimport json, os, sys\n"
+            f"open(os.environ['CALLS'], 'a').write(json.dumps(sys.argv[1:] + [{name!r}]) + '\\n')\n"
+            f"sys.exit(int(os.environ.get('CODE', 0)) if {name!r} != 'scontrol' else 0)\n"
+        )
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
     def run(script, **environment):
         calls = tmp_path / "calls"
         calls.unlink(missing_ok=True)
         path = tmp_path / "run.sh"
-        path.write_text("module() { :; }; sleep() { :; }\n" + script.text.replace("#!/usr/bin/env bash\n", ""))
-        done = subprocess.run(["bash", path], cwd="/", capture_output=True, text=True,
-                              env={**os.environ, "CALLS": str(calls), "VENV_BIN": str(venv / "bin"), **environment})
+        path.write_text(
+            "module() { :; }; sleep() { :; }\n" + script.text.replace("#!/usr/bin/env bash\n", "")
+        )
+        done = subprocess.run(
+            ["bash", path],
+            cwd="/",
+            capture_output=True,
+            text=True,
+            env={**os.environ, "CALLS": str(calls), "VENV_BIN": str(venv / "bin"), **environment},
+        )
         return done, [json.loads(line) for line in calls.read_text().splitlines()] if calls.exists() else []
 
     return venv, run
@@ -142,35 +162,77 @@ def flags_of(words):
     return flags
 
 
-PROGRAMS = {"extract": "main_data_extraction", "preprocess1": "main_preprocess_data_step1",
-            "preprocess2": "main_preprocess_data_step2", "train": "main_train_models",
-            "postprocess": "main_visualize_postprocess"}
+PROGRAMS = {
+    "extract": "main_data_extraction",
+    "preprocess1": "main_preprocess_data_step1",
+    "preprocess2": "main_preprocess_data_step2",
+    "train": "main_train_models",
+    "postprocess": "main_visualize_postprocess",
+}
 
 
 def test_programs_get_the_values_that_were_given(chain_answers, say_arguments, tmp_path):
     venv, run = say_arguments
     base = f"/data/{NASTY}"
-    values = chain_answers | {"base_dir": base, "venv": str(venv), "num_stochastic_samples": 3, "eval_metrics": "mse acc",
-                              "climatology_file": __file__, "fill": "nearest", "constants": "lsm", "grid": 0.25, "step_hours": 3,
-                              "model_hparams": {"filters": [8]}, "data_split": None, "seed": 7}
+    values = chain_answers | {
+        "base_dir": base,
+        "venv": str(venv),
+        "num_stochastic_samples": 3,
+        "eval_metrics": "mse acc",
+        "climatology_file": __file__,
+        "fill": "nearest",
+        "constants": "lsm",
+        "grid": 0.25,
+        "step_hours": 3,
+        "model_hparams": {"filters": [8]},
+        "data_split": None,
+        "seed": 7,
+    }
     scripts = render_all("laptop", values, tmp_path / NASTY)
     name = "Y2019to2019M03to04-48_32-50.00N10.00W-2t_msl"
     exp_id = "20190401T000000_anna_try"
     model = f"{base}/Models/{name}/convLSTM/{exp_id}"
     expected = {
-        "extract": {"--source": ["synthetic"], "--destination_dir": [f"{base}/ExtractedData"], "--years": ["2019"],
-                    "--months": ["3", "4"], "--variables": ["2t", "msl"], "--area": ["58", "-10", "50", "2"],
-                    "--constants": ["lsm"], "--grid": ["0.25"], "--step_hours": ["3"], "--seed": ["7"]},
-        "preprocess1": {"--source_dir": [f"{base}/ExtractedData"], "--destination_dir": [f"{base}/PreprocessedData"],
-                        "--years": ["2019"], "--months": ["3", "4"], "--variables": ["2t", "msl"], "--sw_corner": ["50", "-10"],
-                        "--nyx": ["32", "48"], "--fill": ["nearest"],
-                        "--data_split": [str(tmp_path / NASTY / "preprocess_data_era5_step1.data_split.json")]},
+        "extract": {
+            "--source": ["synthetic"],
+            "--destination_dir": [f"{base}/ExtractedData"],
+            "--years": ["2019"],
+            "--months": ["3", "4"],
+            "--variables": ["2t", "msl"],
+            "--area": ["58", "-10", "50", "2"],
+            "--constants": ["lsm"],
+            "--grid": ["0.25"],
+            "--step_hours": ["3"],
+            "--seed": ["7"],
+        },
+        "preprocess1": {
+            "--source_dir": [f"{base}/ExtractedData"],
+            "--destination_dir": [f"{base}/PreprocessedData"],
+            "--years": ["2019"],
+            "--months": ["3", "4"],
+            "--variables": ["2t", "msl"],
+            "--sw_corner": ["50", "-10"],
+            "--nyx": ["32", "48"],
+            "--fill": ["nearest"],
+            "--data_split": [str(tmp_path / NASTY / "preprocess_data_era5_step1.data_split.json")],
+        },
         "preprocess2": {"--source_dir": [f"{base}/PreprocessedData/{name}"], "--sequence_length": ["20"]},
-        "train": {"--input_dir": [f"{base}/PreprocessedData/{name}"], "--output_dir": [model], "--model": ["convLSTM"],
-                  "--model_hparams": [str(tmp_path / NASTY / f"train_model_era5_{exp_id}.model_hparams.json")],
-                  "--set": ["lr=0.001", "max_epochs=2"], "--seed": ["7"]},
-        "postprocess": {"--model_dir": [model], "--results_dir": [f"{base}/Results"], "--split": ["test"],
-                        "--num_stochastic_samples": ["3"], "--eval_metrics": ["mse", "acc"], "--climatology_file": [__file__]},
+        "train": {
+            "--input_dir": [f"{base}/PreprocessedData/{name}"],
+            "--output_dir": [model],
+            "--model": ["convLSTM"],
+            "--model_hparams": [str(tmp_path / NASTY / f"train_model_era5_{exp_id}.model_hparams.json")],
+            "--set": ["lr=0.001", "max_epochs=2"],
+            "--seed": ["7"],
+        },
+        "postprocess": {
+            "--model_dir": [model],
+            "--results_dir": [f"{base}/Results"],
+            "--split": ["test"],
+            "--num_stochastic_samples": ["3"],
+            "--eval_metrics": ["mse", "acc"],
+            "--climatology_file": [__file__],
+        },
     }
     for step, script in scripts.items():
         done, calls = run(script)
@@ -183,11 +245,20 @@ def test_programs_get_the_values_that_were_given(chain_answers, say_arguments, t
         assert words[0].endswith(f"/main_scripts/{PROGRAMS[step]}.py")
         assert flags_of(words[1:]) == expected[step]
         # the programs take these flags and values
-        importlib.import_module(f"video_prediction_tools.main_scripts.{PROGRAMS[step]}").build_parser().parse_args(words[1:])
-    split, = (text for path, text in scripts["preprocess1"].beside.items() if path.name.endswith(".data_split.json"))
-    assert json.loads(split) == {"train": [["2019-03-01", "2019-03-22"]], "val": [["2019-03-23", "2019-03-24T18"]],
-                                 "test": [["2019-03-25", "2019-03-31"], ["2019-04-02", "2019-04-03"]]}
-    hparams, = (text for path, text in scripts["train"].beside.items() if path.name.endswith(".model_hparams.json"))
+        importlib.import_module(
+            f"video_prediction_tools.main_scripts.{PROGRAMS[step]}"
+        ).build_parser().parse_args(words[1:])
+    (split,) = (
+        text for path, text in scripts["preprocess1"].beside.items() if path.name.endswith(".data_split.json")
+    )
+    assert json.loads(split) == {
+        "train": [["2019-03-01", "2019-03-22"]],
+        "val": [["2019-03-23", "2019-03-24T18"]],
+        "test": [["2019-03-25", "2019-03-31"], ["2019-04-02", "2019-04-03"]],
+    }
+    (hparams,) = (
+        text for path, text in scripts["train"].beside.items() if path.name.endswith(".model_hparams.json")
+    )
     assert json.loads(hparams) == {"filters": [8]}
 
 
@@ -228,14 +299,19 @@ def test_slurm_scripts_start_their_program_with_srun(chain_answers, say_argument
 def test_the_header_says_who_made_it(chain_answers):
     script = render_all("laptop", chain_answers, "/the scripts")["train"]
     made, again = script.text.splitlines()[1:3]
-    assert re.fullmatch(r"# step=train program=main_train_models.py machine=laptop AMBS=\S+ answers=[0-9a-f]{12}", made)
-    assert again.startswith("# make it again: python ") and "--answers '/the scripts/train_model_era5_" in again
+    assert re.fullmatch(
+        r"# step=train program=main_train_models.py machine=laptop AMBS=\S+ answers=[0-9a-f]{12}", made
+    )
+    assert (
+        again.startswith("# make it again: python ") and "--answers '/the scripts/train_model_era5_" in again
+    )
 
 
 def test_a_users_template_goes_before_ours(chain_answers, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     (tmp_path / "ambs" / "templates").mkdir(parents=True)
     (tmp_path / "ambs" / "templates" / "base.sh.j2").write_text(
-        '{% extends "ambs/base.sh.j2" %}{% block custom_setup %}\nexport MINE=1\n{% endblock %}')
+        '{% extends "ambs/base.sh.j2" %}{% block custom_setup %}\nexport MINE=1\n{% endblock %}'
+    )
     text = render_all("laptop", chain_answers, "/scripts")["train"].text
     assert "\nexport MINE=1\n" in text and "main_train_models.py" in text

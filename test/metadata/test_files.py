@@ -93,19 +93,27 @@ def test_json(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"a": [1, 2.5, "ü"]})
     assert read_json(path, "mend it") == {"a": [1, 2.5, "ü"]}
-    assert sha256(path) == subprocess.run(["sha256sum", path], capture_output=True, text=True).stdout.split()[0]
+    assert (
+        sha256(path) == subprocess.run(["sha256sum", path], capture_output=True, text=True).stdout.split()[0]
+    )
     with pytest.raises(ValueError):
         write_json(path, {"a": float("nan")})
     assert read_json(path, "mend it") == {"a": [1, 2.5, "ü"]}
 
 
-@pytest.mark.parametrize(("text", "said"), [(None, "does not exist"), (b"{", "is not valid JSON"), (b"\xff", "is not valid JSON")])
+@pytest.mark.parametrize(
+    ("text", "said"), [(None, "does not exist"), (b"{", "is not valid JSON"), (b"\xff", "is not valid JSON")]
+)
 def test_json_that_cannot_be_read(tmp_path, text, said):
     path = tmp_path / "a.json"
     if text is not None:
         path.write_bytes(text)
     with pytest.raises(InputError) as caught:
         read_json(path, "mend it")
-    assert said in str(caught.value) and str(caught.value).endswith("; mend it") and "\n" not in str(caught.value)
+    assert (
+        said in str(caught.value)
+        and str(caught.value).endswith("; mend it")
+        and "\n" not in str(caught.value)
+    )
     with pytest.raises(InputError, match="cannot be read"):
         read_json(tmp_path, "mend it")

@@ -17,17 +17,20 @@ def test_a_name_as_the_convention_writes_it():
     assert str(name) == "Y2007to2019M01to12-92_56-38.40N00.00E-2t_msl_gph500"
 
 
-@pytest.mark.parametrize(("lat", "lon", "corner"), [
-    (50, -10, "50.00N10.00W"),
-    (-33.75, 151.2, "33.75S151.20E"),
-    (-0.25, -179.75, "00.25S179.75W"),
-    (0, 0, "00.00N00.00E"),
-    (-0.001, -0.001, "00.00N00.00E"),   # no 00.00S
-    (10, 350, "10.00N10.00W"),          # the same corner as 10 W
-    (10, 180, "10.00N180.00W"),         # the date line has one name
-    (10, -180, "10.00N180.00W"),
-    (10, 359.999, "10.00N00.00E"),
-])
+@pytest.mark.parametrize(
+    ("lat", "lon", "corner"),
+    [
+        (50, -10, "50.00N10.00W"),
+        (-33.75, 151.2, "33.75S151.20E"),
+        (-0.25, -179.75, "00.25S179.75W"),
+        (0, 0, "00.00N00.00E"),
+        (-0.001, -0.001, "00.00N00.00E"),  # no 00.00S
+        (10, 350, "10.00N10.00W"),  # the same corner as 10 W
+        (10, 180, "10.00N180.00W"),  # the date line has one name
+        (10, -180, "10.00N180.00W"),
+        (10, 359.999, "10.00N00.00E"),
+    ],
+)
 def test_corner(lat, lon, corner):
     assert f"-{corner}-" in str(DataName(2019, 2019, 3, 3, 49, 33, lat, lon, ("2t",)))
 
@@ -35,8 +38,12 @@ def test_corner(lat, lon, corner):
 def test_parsing_gives_the_parts_back():
     draw = random.Random(1)
     short_names = ["2t", "msl", "gph500", "t850", "tcc", "10u", "10v", "2d", "sp", "t1"]
-    corners = [*itertools.product((-90, -0.01, 0, 0.25, 90), (-180, -179.99, -0.01, 0, 99.99, 100, 179.75, 180, 359.75)),
-               *((round(draw.uniform(-90, 90), 2), round(draw.uniform(-360, 720), 2)) for _ in range(500))]
+    corners = [
+        *itertools.product(
+            (-90, -0.01, 0, 0.25, 90), (-180, -179.99, -0.01, 0, 99.99, 100, 179.75, 180, 359.75)
+        ),
+        *((round(draw.uniform(-90, 90), 2), round(draw.uniform(-360, 720), 2)) for _ in range(500)),
+    ]
     for lat, lon in corners:
         years = sorted(draw.choices(range(1940, 2100), k=2))
         months = sorted(draw.choices(range(1, 13), k=2))
@@ -49,17 +56,48 @@ def test_parsing_gives_the_parts_back():
 
 
 def test_different_parts_give_different_names():
-    parts = dict(first_year=2019, last_year=2019, first_month=3, last_month=3, nx=49, ny=33, lat=50.0, lon=-10.0,
-                 variables=("2t", "msl"))
-    others = dict(first_year=2018, last_year=2020, first_month=2, last_month=4, nx=48, ny=32, lat=-50.0, lon=10.0,
-                  variables=("msl", "2t"))
-    all_names = {str(DataName(**parts)), *(str(DataName(**parts | {key: value})) for key, value in others.items())}
+    parts = dict(
+        first_year=2019,
+        last_year=2019,
+        first_month=3,
+        last_month=3,
+        nx=49,
+        ny=33,
+        lat=50.0,
+        lon=-10.0,
+        variables=("2t", "msl"),
+    )
+    others = dict(
+        first_year=2018,
+        last_year=2020,
+        first_month=2,
+        last_month=4,
+        nx=48,
+        ny=32,
+        lat=-50.0,
+        lon=10.0,
+        variables=("msl", "2t"),
+    )
+    all_names = {
+        str(DataName(**parts)),
+        *(str(DataName(**parts | {key: value})) for key, value in others.items()),
+    }
     assert len(all_names) == 10
 
 
-@pytest.mark.parametrize("wrong", ["", "moving_mnist", "Y2019to2019M03to03-49_33-50.00N10.00W", "Y19to19M03to03-1_1-5N5E-2t",
-                                   "Y2019to2019M03to03-49_33-50.00N10.00W-2t/..", "xY2019to2019M03to03-49_33-50.00N10.00W-2t",
-                                   "Y2019to2019M03to03-49_33-50.00N10.00W-2t_", "Y2019to2019M03to03-49_33-50.00N10.00W-2t\n"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "moving_mnist",
+        "Y2019to2019M03to03-49_33-50.00N10.00W",
+        "Y19to19M03to03-1_1-5N5E-2t",
+        "Y2019to2019M03to03-49_33-50.00N10.00W-2t/..",
+        "xY2019to2019M03to03-49_33-50.00N10.00W-2t",
+        "Y2019to2019M03to03-49_33-50.00N10.00W-2t_",
+        "Y2019to2019M03to03-49_33-50.00N10.00W-2t\n",
+    ],
+)
 def test_other_text_is_no_data_name(wrong):
     with pytest.raises(InputError, match="not a data name"):
         DataName.parse(wrong)
@@ -72,7 +110,9 @@ def test_experiment_id(text):
     assert ExperimentId.parse(str(new)) == new
 
 
-@pytest.mark.parametrize(("user", "written"), [("anna_b", "anna-b"), ("DOM\\bob", "DOM-bob"), ("", "user"), ("x.y-z", "x.y-z")])
+@pytest.mark.parametrize(
+    ("user", "written"), [("anna_b", "anna-b"), ("DOM\\bob", "DOM-bob"), ("", "user"), ("x.y-z", "x.y-z")]
+)
 def test_user_names_cannot_break_an_experiment_id(user, written):
     new = ExperimentId(datetime(2019, 3, 1), user, "a_b")
     assert new.user == written
@@ -95,11 +135,17 @@ def test_new_experiment_ids_are_parsed():
 def test_layout_is_that_of_the_description():
     layout = Layout(Path("/base"))
     assert layout.extracted_data == Path("/base/ExtractedData")
-    assert names.month_file(layout.extracted_data, 2019, 3) == Path("/base/ExtractedData/2019/03/era5_201903.nc")
+    assert names.month_file(layout.extracted_data, 2019, 3) == Path(
+        "/base/ExtractedData/2019/03/era5_201903.nc"
+    )
     assert layout.data("D") == Path("/base/PreprocessedData/D")
-    assert names.month_pickle(layout.data("D"), "val", 2019, 3) == Path("/base/PreprocessedData/D/pickle/val/2019-03.pkl")
+    assert names.month_pickle(layout.data("D"), "val", 2019, 3) == Path(
+        "/base/PreprocessedData/D/pickle/val/2019-03.pkl"
+    )
     assert layout.model("D", "convLSTM", "E") == Path("/base/Models/D/convLSTM/E")
     assert names.result_directory(layout.results, "D", "D", "convLSTM", "E") == Path(
-        "/base/Results/D/end_to_end/D/convLSTM/E")
+        "/base/Results/D/end_to_end/D/convLSTM/E"
+    )
     assert names.result_directory(layout.results, "D", "S", "convLSTM", "E") == Path(
-        "/base/Results/D/transfer_learning/S/convLSTM/E")
+        "/base/Results/D/transfer_learning/S/convLSTM/E"
+    )

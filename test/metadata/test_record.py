@@ -30,18 +30,33 @@ def make(directory, **changes):
 def test_a_good_end(tmp_path):
     make(tmp_path, inputs={"/in": "abc"})
     found = record.read_record(tmp_path)
-    assert (found.state, found.message, found.kind, found.name, found.program) == ("done", "", "dataset", "D", "main_x.py")
+    assert (found.state, found.message, found.kind, found.name, found.program) == (
+        "done",
+        "",
+        "dataset",
+        "D",
+        "main_x.py",
+    )
     assert found.outputs["a.txt"]["bytes"] == 1
-    assert found.outputs["a.txt"]["sha256"] == "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+    assert (
+        found.outputs["a.txt"]["sha256"] == "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+    )
     assert found.inputs == {"/in": "abc"}
     assert found.start <= found.end and found.end.endswith("Z")
     assert "numpy" in found.package_versions and found.host
     assert record.require_done(tmp_path, "dataset", "preprocess1").details == {"hours": 24}
 
 
-@pytest.mark.parametrize(("error", "state"), [
-    (StoppedEarly("saved at step 5"), "interrupted"), (KeyboardInterrupt(), "interrupted"), (SystemExit(75), "interrupted"),
-    (InputError("x", "is wrong", "mend it"), "failed"), (RuntimeError("two\nlines"), "failed")])
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (StoppedEarly("saved at step 5"), "interrupted"),
+        (KeyboardInterrupt(), "interrupted"),
+        (SystemExit(75), "interrupted"),
+        (InputError("x", "is wrong", "mend it"), "failed"),
+        (RuntimeError("two\nlines"), "failed"),
+    ],
+)
 def test_other_ends(tmp_path, error, state):
     with pytest.raises(type(error)):
         with record.running(tmp_path, **OPENED):
@@ -59,8 +74,9 @@ def test_a_killed_run_is_filed_as_interrupted(tmp_path):
         import sys, time
         from pathlib import Path
         from video_prediction_tools.metadata import record
-        with record.running(Path({str(tmp_path)!r}), kind="dataset", name="D", program="p", arguments={{}}) as opened:
-            path = Path({str(tmp_path)!r}) / "a.txt"
+        directory = Path({str(tmp_path)!r})
+        with record.running(directory, kind="dataset", name="D", program="p", arguments={{}}) as opened:
+            path = directory / "a.txt"
             path.write_text("a")
             opened.add_output(path)
             opened.save()
@@ -73,14 +89,18 @@ def test_a_killed_run_is_filed_as_interrupted(tmp_path):
             make(tmp_path)
         process.send_signal(signal.SIGKILL)
     assert content(tmp_path)["state"] == "running"
-    with pytest.raises(InputError, match=r"unfinished step \(state 'running'\); let the step 'preprocess1' finish"):
+    with pytest.raises(
+        InputError, match=r"unfinished step \(state 'running'\); let the step 'preprocess1' finish"
+    ):
         record.require_done(tmp_path, "dataset", "preprocess1")
 
     with record.running(tmp_path, **OPENED) as opened:
         assert opened.is_whole(tmp_path / "a.txt")
     found = record.read_record(tmp_path)
     assert found.state == "done"
-    assert [(attempt["state"], attempt["message"][:5]) for attempt in found.attempts] == [("interrupted", "ended")]
+    assert [(attempt["state"], attempt["message"][:5]) for attempt in found.attempts] == [
+        ("interrupted", "ended")
+    ]
     assert "a.txt" in found.outputs
 
 
@@ -118,18 +138,27 @@ def test_fingerprints_follow_names_and_contents(tmp_path):
     assert record.read_record(tmp_path / "other").fingerprint() != one
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    (lambda text: text[:len(text) // 2], "is not valid JSON"),
-    (lambda text: "", "is not valid JSON"),
-    (lambda text: "\x80\xff", "is not valid JSON"),
-    (lambda text: '{"name": "a package"}', "was not written by AMBS"),
-    (lambda text: "[1, 2]", "was not written by AMBS"),
-    (lambda text: text.replace('"schema_version": 1', '"schema_version": 99'), "schema version 99"),
-    (lambda text: text.replace('"state": "done"', '"state": "fine"'), "state 'fine'"),
-    (lambda text: text.replace('"outputs": {', '"outputs": [], "x": {'), "'outputs' is missing or not of the type dict"),
-    (lambda text: text.replace('"state": "done"', '"state": "done", "extra": 1'), "unknown entries extra"),
-    (lambda text: text.replace('"program": "main_x.py",', ""), "'program' is missing"),
-])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text[: len(text) // 2], "is not valid JSON"),
+        (lambda text: "", "is not valid JSON"),
+        (lambda text: "\x80\xff", "is not valid JSON"),
+        (lambda text: '{"name": "a package"}', "was not written by AMBS"),
+        (lambda text: "[1, 2]", "was not written by AMBS"),
+        (lambda text: text.replace('"schema_version": 1', '"schema_version": 99'), "schema version 99"),
+        (lambda text: text.replace('"state": "done"', '"state": "fine"'), "state 'fine'"),
+        (
+            lambda text: text.replace('"outputs": {', '"outputs": [], "x": {'),
+            "'outputs' is missing or not of the type dict",
+        ),
+        (
+            lambda text: text.replace('"state": "done"', '"state": "done", "extra": 1'),
+            "unknown entries extra",
+        ),
+        (lambda text: text.replace('"program": "main_x.py",', ""), "'program' is missing"),
+    ],
+)
 def test_damaged_and_foreign_files(tmp_path, change, said):
     make(tmp_path)
     path = tmp_path / "metadata.json"

@@ -19,15 +19,17 @@ def test_every_entry_is_complete():
 
 
 def test_no_name_stands_for_two_variables():
-    """Within one kind of level a name in a file must say which variable it is: z is 129 as gph source, and never gph itself."""
+    """Within one kind of level, a name in a file says which variable it is."""
     for level in ("surface", "constant", "pressure"):
         names = [name for entry in table().values() if entry.level == level for name in entry.names]
         ids = [number for entry in table().values() if entry.level == level for number in entry.grib_ids]
         assert len(set(names)) == len(names) and len(set(ids)) == len(ids)
 
 
-@pytest.mark.parametrize(("short_name", "pressure", "base"), [("t850", 850, "t"), ("gph500", 500, "gph"), ("t1", 1, "t"),
-                                                              ("gph1000", 1000, "gph")])
+@pytest.mark.parametrize(
+    ("short_name", "pressure", "base"),
+    [("t850", 850, "t"), ("gph500", 500, "gph"), ("t1", 1, "t"), ("gph1000", 1000, "gph")],
+)
 def test_any_level_may_follow(short_name, pressure, base):
     found = variable(short_name)
     assert (found.short_name, found.pressure) == (short_name, pressure)
@@ -41,11 +43,22 @@ def test_geopotential_is_not_geopotential_height():
     assert height.convert.factor == pytest.approx(1 / 9.80665, rel=1e-15)
 
 
-@pytest.mark.parametrize(("short_name", "said"), [
-    ("mls", "unknown variable 'mls'; did you mean 'msl'?"), ("T850", "did you mean 't850'?"), ("2T", "did you mean '2t'?"),
-    ("t2m", "unknown variable 't2m'"), ("t", "needs a pressure level in hPa; write for example t500"),
-    ("gph", "write for example gph500"), ("t1001", "asks for 1001 hPa"), ("t0", "asks for 0 hPa"), ("msl500", "unknown"),
-    ("", "unknown variable"), ("qqq", "known are: ")])
+@pytest.mark.parametrize(
+    ("short_name", "said"),
+    [
+        ("mls", "unknown variable 'mls'; did you mean 'msl'?"),
+        ("T850", "did you mean 't850'?"),
+        ("2T", "did you mean '2t'?"),
+        ("t2m", "unknown variable 't2m'"),
+        ("t", "needs a pressure level in hPa; write for example t500"),
+        ("gph", "write for example gph500"),
+        ("t1001", "asks for 1001 hPa"),
+        ("t0", "asks for 0 hPa"),
+        ("msl500", "unknown"),
+        ("", "unknown variable"),
+        ("qqq", "known are: "),
+    ],
+)
 def test_wrong_names(short_name, said):
     with pytest.raises(InputError) as caught:
         variable(short_name)

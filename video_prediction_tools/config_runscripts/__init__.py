@@ -1,1 +1,1 @@
-"""Prompts, machine profiles, rendering and submitting of runscripts. Nothing here imports numpy or TensorFlow."""
+"""Prompts, machine profiles and rendering of runscripts. Nothing here imports TensorFlow."""

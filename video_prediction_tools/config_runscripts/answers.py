@@ -26,7 +26,7 @@ class Given:
     Arguments:
         values: the answers as they were given.
         where: for each, the flag or file that it came from.
-        flags: those that came by flag; one that nobody asks for is an error there, and only a remark in a file.
+        flags: those that came by flag; not being asked for is an error there, and a remark in a file.
         step, machine: what an answers file says of them.
     """
 
@@ -74,7 +74,9 @@ def given(file: Path | None, flags: dict[str, Any], settings_by_key: Sequence[st
     for setting in settings_by_key:
         key, equals, value = setting.partition("=")
         if not equals:
-            raise InputError("--set", f"'{setting}' is not of the form key=value", "write for example --set years=2019")
+            raise InputError(
+                "--set", f"'{setting}' is not of the form key=value", "write for example --set years=2019"
+            )
         if key == "machine":
             answers.machine = value
         else:
@@ -137,12 +139,16 @@ def collect(context: Context, given: Given, ask: Ask | None) -> Collected:
             used.add(key or "")
             context.answers[step][question.name] = value
             if value is None and not question.is_optional(context):
-                missing.append(_how_to_give(question, context))
+                if not (missing and context.earlier(question.made_by)):
+                    missing.append(_how_to_give(question, context))
             elif value is not None and question.check and not missing:
                 question.check(context)
     if missing:
-        raise InputError("answers", f"missing: {', '.join(dict.fromkeys(missing))}",
-                         "give them by flag, by --set key=value or by --answers FILE")
+        raise InputError(
+            "answers",
+            f"missing: {', '.join(dict.fromkeys(missing))}",
+            "give them by flag, by --set key=value or by --answers FILE",
+        )
     return Collected(context, _unused(context, given, used))
 
 
@@ -174,8 +180,11 @@ def _unused(context: Context, given: Given, used: set[str]) -> list[str]:
     steps = " and ".join(context.chain) if len(context.chain) < 3 else "all"
     for key in unused:
         if key in given.flags:
-            raise InputError(given.where[key], f"is not asked here (step {steps}, machine {context.machine.name})",
-                             "leave it out, or change what makes it unnecessary")
+            raise InputError(
+                given.where[key],
+                f"is not asked here (step {steps}, machine {context.machine.name})",
+                "leave it out, or change what makes it unnecessary",
+            )
     return [f"not used: {given.where[key]}" for key in unused]
 
 

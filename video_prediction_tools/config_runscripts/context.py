@@ -34,12 +34,12 @@ class Context:
 
     def earlier(self, step: str) -> dict[str, Any] | None:
         """Return the answers of a step that comes before the present one in this chain, or None."""
-        before = self.chain[:self.chain.index(self.step)]
+        before = self.chain[: self.chain.index(self.step)]
         return self.answers[step] if step in before and step in self.answers else None
 
     def shared(self, name: str) -> Any:
         """Return what an earlier step of this chain answered to the same question, or None."""
-        before = self.chain[:self.chain.index(self.step)]
+        before = self.chain[: self.chain.index(self.step)]
         values = (self.answers.get(step, {}).get(name) for step in reversed(before))
         return next((value for value in values if value is not None), None)
 
@@ -58,4 +58,6 @@ def data_name(answers: dict[str, Any]) -> str:
     """Return the data name that preprocess1 will give, from its answers."""
     (ny, nx), (lat, lon) = answers["nyx"], answers["sw_corner"]
     years, months = answers["years"], answers["months"]
-    return str(DataName(years[0], years[-1], months[0], months[-1], nx, ny, lat, lon, tuple(answers["variables"])))
+    return str(
+        DataName(years[0], years[-1], months[0], months[-1], nx, ny, lat, lon, tuple(answers["variables"]))
+    )

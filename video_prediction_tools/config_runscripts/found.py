@@ -29,7 +29,8 @@ class Found:
         return self.state == "done"
 
     def __str__(self) -> str:
-        return f"{self.name}  ({self.state}{', ' + self.time if self.time else ''})"
+        """One line for a list to choose from."""
+        return f"{self.name} ({self.state}{', ' + self.time if self.time else ''})"
 
 
 def data_sets(layout: Layout) -> list[Found]:
@@ -39,8 +40,10 @@ def data_sets(layout: Layout) -> list[Found]:
 
 def tfrecords(layout: Layout) -> list[Found]:
     """Return all data sets with TFRecords, newest first; the name is the data name."""
-    return [Found(found.path.parent.name, found.path, found.state, found.time)
-            for found in _found(layout.preprocessed_data, "*/tfrecords")]
+    return [
+        Found(found.path.parent.name, found.path, found.state, found.time)
+        for found in _found(layout.preprocessed_data, "*/tfrecords")
+    ]
 
 
 def models(layout: Layout) -> list[Found]:

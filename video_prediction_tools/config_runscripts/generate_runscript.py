@@ -22,29 +22,67 @@ COMMANDS = ("machines", "questions", "check")
 def build_parser() -> Parser:
     """Return the parser; every question of questions.py is a flag."""
     parser = Parser(__doc__)
-    parser.usage = ("%(prog)s [STEP|all] [answers ..] | check [STEP|all] [answers ..] | questions STEP [--machine M] | "
-                    "machines [--explain]")
-    parser.add_argument("words", nargs="*", metavar="STEP", help=f"{', '.join(STEPS)} or all; or a command: {', '.join(COMMANDS)}")
-    parser.add_argument("--machine", help="machine profile; default: the one that is found (see the command machines)")
-    parser.add_argument("--answers", type=Path, help="answers file, JSON or TOML; one lies beside every script")
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="key=value",
-                        help="answers by name; step.name=value for one step of all")
-    parser.add_argument("--no-input", action="store_true", help="ask nothing; defaults are taken, what is missing is listed")
+    parser.usage = (
+        "%(prog)s [STEP|all] [answers ..] | check [STEP|all] [answers ..] | questions STEP [--machine M] | "
+        "machines [--explain]"
+    )
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="STEP",
+        help=f"{', '.join(STEPS)} or all; or a command: {', '.join(COMMANDS)}",
+    )
+    parser.add_argument(
+        "--machine", help="machine profile; default: the one that is found (see the command machines)"
+    )
+    parser.add_argument(
+        "--answers", type=Path, help="answers file, JSON or TOML; one lies beside every script"
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="key=value",
+        help="answers by name; step.name=value for one step of all",
+    )
+    parser.add_argument(
+        "--no-input", action="store_true", help="ask nothing; defaults are taken, what is missing is listed"
+    )
     parser.add_argument("--print", action="store_true", help="print the script, write nothing")
-    parser.add_argument("--diff", action="store_true", help="print how the script differs from the one there, write nothing")
-    parser.add_argument("--overwrite", action="store_true", help="overwrite a different script without asking")
-    parser.add_argument("--scripts_dir", type=Path,
-                        help="where scripts go; default: HPC_scripts or nonHPC_scripts of this clone")
-    parser.add_argument("--explain", action="store_true", help="with machines: say which rule found the machine")
-    parser.add_argument("--modules", action="store_true",
-                        help="with machines: print only the name of this machine and, a line each, the modules that it loads")
+    parser.add_argument(
+        "--diff", action="store_true", help="print how the script differs from the one there, write nothing"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="overwrite a different script without asking"
+    )
+    parser.add_argument(
+        "--scripts_dir",
+        type=Path,
+        help="where scripts go; default: HPC_scripts or nonHPC_scripts of this clone",
+    )
+    parser.add_argument(
+        "--explain", action="store_true", help="with machines: say which rule found the machine"
+    )
+    parser.add_argument(
+        "--modules",
+        action="store_true",
+        help="with machines: print only the name of this machine and, a line each, the modules that it loads",
+    )
     group = parser.add_argument_group("answers")
     for name in dict.fromkeys(question.name for question in QUESTIONS):
         same = [question for question in QUESTIONS if question.name == name]
         steps = dict.fromkeys(step for question in same for step in question.steps)
-        help_text = "; ".join(part for part in (same[0].text, same[0].help, f"for {', '.join(steps)}") if part)
-        group.add_argument(f"--{name}", nargs="+" if same[0].kind.several else None, default=argparse.SUPPRESS,
-                           metavar=same[0].kind.name.upper().split()[0], help=help_text.replace("%", "%%"))
+        help_text = "; ".join(
+            part for part in (same[0].text, same[0].help, f"for {', '.join(steps)}") if part
+        )
+        group.add_argument(
+            f"--{name}",
+            nargs="+" if same[0].kind.several else None,
+            default=argparse.SUPPRESS,
+            metavar=same[0].kind.name.upper().split()[0],
+            help=help_text.replace("%", "%%"),
+        )
     return parser
 
 
@@ -73,7 +111,9 @@ def _words(options: argparse.Namespace) -> tuple[str, str | None]:
         raise InputError(words[0], "is one word too many", "give one step, or all")
     known = [*STEPS, "all"]
     if step is not None and step not in known:
-        raise InputError(step, "is no step", did_you_mean(step, known if command != "write" else [*known, *COMMANDS]))
+        raise InputError(
+            step, "is no step", did_you_mean(step, known if command != "write" else [*known, *COMMANDS])
+        )
     return command, step
 
 
@@ -85,7 +125,8 @@ def _machines(options: argparse.Namespace) -> None:
         print("\n".join([detected.name, *machines[detected.name].environment.modules]))
         return
     for name, machine in machines.items():
-        print(f"{'*' if name == detected.name else ' '} {name:<16} {machine.title}{f'. {machine.notes}' if machine.notes else ''}")
+        notes = f". {machine.notes}" if machine.notes else ""
+        print(f"{'*' if name == detected.name else ' '} {name:<16} {machine.title}{notes}")
     print(f"this machine: {detected.name} ({detected.reason})")
     if options.explain:
         for line in detected.explanation:
@@ -103,7 +144,7 @@ def _machine(options: argparse.Namespace, said_by_file: str | None) -> tuple[pro
 
 
 def _questions(step: str | None, options: argparse.Namespace) -> None:
-    """Print the questions of a step as JSON, with defaults as they are on this machine before anything is answered."""
+    """Print the questions of a step as JSON, with the defaults that hold before anything is answered."""
     if step is None:
         raise InputError("questions", "no step is named", f"give one of {', '.join(STEPS)}, all")
     machine, _ = _machine(options, None)
@@ -112,10 +153,24 @@ def _questions(step: str | None, options: argparse.Namespace) -> None:
         context = Context(machine, (name,), name, {name: {}})
         for question in asked_by(name):
             value = question.default_value(context)
-            if question.name not in ("account", "partition", "time", "nodes", "cpus", "gpus") or context.slurm:
-                listed.append({"name": question.name, "step": name, "flag": question.flag, "kind": question.kind.name,
-                               "form": question.kind.form, "text": question.text, "help": question.help, "default": value,
-                               "optional": question.is_optional(context), "rare": question.rare})
+            if (
+                question.name not in ("account", "partition", "time", "nodes", "cpus", "gpus")
+                or context.slurm
+            ):
+                listed.append(
+                    {
+                        "name": question.name,
+                        "step": name,
+                        "flag": question.flag,
+                        "kind": question.kind.name,
+                        "form": question.kind.form,
+                        "text": question.text,
+                        "help": question.help,
+                        "default": value,
+                        "optional": question.is_optional(context),
+                        "rare": question.rare,
+                    }
+                )
             context.answers[name][question.name] = value
     print(json.dumps(listed, indent=2, ensure_ascii=False))
 
@@ -134,8 +189,11 @@ def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None
     if not options.print:
         print(f"machine: {machine.name} ({reason})", flush=True)
     chain = tuple(STEPS) if step == "all" else (step,)
-    collected = _ask_until_right(machine, chain, given) if interactive else answers.collect(Context(machine, chain, chain[0]),
-                                                                                          given, None)
+    collected = (
+        _ask_until_right(machine, chain, given)
+        if interactive
+        else answers.collect(Context(machine, chain, chain[0]), given, None)
+    )
     for remark in collected.remarks:
         print(remark, file=sys.stderr)
     directory = (options.scripts_dir or rendering.directory(collected.context)).absolute()
@@ -147,7 +205,11 @@ def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None
     if not write:
         print(f"the answers are right for: {', '.join(script.path.name for script in scripts)}")
         return
-    ask = (lambda script: prompts.may_overwrite(script.path, writing.differences(script))) if interactive else None
+    ask = (
+        (lambda script: prompts.may_overwrite(script.path, writing.differences(script)))
+        if interactive
+        else None
+    )
     written = writing.write(scripts, options.overwrite, ask)
     for script in scripts:
         for path in (*script.beside, script.path):
@@ -157,7 +219,9 @@ def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None
         print(f"  {script.command}")
 
 
-def _ask_until_right(machine: profiles.Machine, chain: tuple[str, ...], given: answers.Given) -> answers.Collected:
+def _ask_until_right(
+    machine: profiles.Machine, chain: tuple[str, ...], given: answers.Given
+) -> answers.Collected:
     """Ask, show all answers, and let the user change them until they are right."""
     asked: dict[str, object] = {}
 

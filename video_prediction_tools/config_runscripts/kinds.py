@@ -1,6 +1,7 @@
-"""The kinds of answers: how text from a prompt or a flag, or a value from an answers file, becomes one checked value.
+"""The kinds of answers: how text of a prompt or flag, or a value of an answers file, becomes a checked value.
 
-A value is what JSON can hold, the same whichever way it came in. `parse` raises ValueError with what is wrong.
+A value is what JSON can hold, the same whichever way it came in. `parse` raises ValueError with what is
+wrong.
 """
 
 import math
@@ -50,7 +51,12 @@ def _path(value: Any) -> str:
 def _words(value: Any) -> list[str]:
     """Split text at blanks and commas; a list may hold such texts."""
     parts = value if isinstance(value, list) else [value]
-    words = [word for part in parts for word in re.split(r"[,\s]+", part if isinstance(part, str) else str(part)) if word]
+    words = [
+        word
+        for part in parts
+        for word in re.split(r"[,\s]+", part if isinstance(part, str) else str(part))
+        if word
+    ]
     if not words or any(isinstance(part, (dict, bool)) for part in parts):
         raise ValueError(f"{value!r} is not a list of words")
     return [_text(word) for word in words]
@@ -73,7 +79,9 @@ def _number(word: Any) -> float:
         raise ValueError(f"'{word}' is not a number") from None
     if not math.isfinite(number):
         raise ValueError(f"'{word}' is not a finite number")
-    return int(number) if number.is_integer() else number  # 50 and 50.0 are one answer and give the same bytes
+    return (
+        int(number) if number.is_integer() else number
+    )  # 50 and 50.0 are one answer and give the same bytes
 
 
 def _in_range(number: float, low: float | None, high: float | None) -> Any:
@@ -84,7 +92,9 @@ def _in_range(number: float, low: float | None, high: float | None) -> Any:
 
 def integer(low: int, high: int | None = None) -> Kind:
     """Return the kind of a whole number within a closed range."""
-    return Kind("integer", f"a whole number from {low}", lambda value: _in_range(_whole_number(value), low, high))
+    return Kind(
+        "integer", f"a whole number from {low}", lambda value: _in_range(_whole_number(value), low, high)
+    )
 
 
 def number(low: float, high: float | None = None, unit: str = "") -> Kind:
@@ -93,12 +103,16 @@ def number(low: float, high: float | None = None, unit: str = "") -> Kind:
 
 
 def integers(low: int, high: int, example: str) -> Kind:
-    """Return the kind of several different whole numbers in ascending order; ``2017-2019`` stands for all three."""
+    """Return the kind of several whole numbers, made ascending; ``2017-2019`` stands for all three."""
+
     def parse(value: Any) -> list[int]:
         numbers: list[int] = []
         for word in _words(value):
             first, dash, last = word.partition("-")
-            ends = [_in_range(_whole_number(end), low, high) for end in ((first, last) if dash else (first, first))]
+            ends = [
+                _in_range(_whole_number(end), low, high)
+                for end in ((first, last) if dash else (first, first))
+            ]
             if ends[0] > ends[1]:
                 raise ValueError(f"'{word}' runs backwards")
             numbers += range(ends[0], ends[1] + 1)
@@ -109,12 +123,15 @@ def integers(low: int, high: int, example: str) -> Kind:
 
 def numbers(count: int, names: str, ranges: list[tuple[float, float]], whole: bool = False) -> Kind:
     """Return the kind of a fixed count of numbers, for example the edges of an area."""
+
     def parse(value: Any) -> list[float]:
         words = _words(value)
         if len(words) != count:
             raise ValueError(f"{len(words)} numbers given, {count} wanted")
-        return [_in_range(_whole_number(word) if whole else _number(word), *limits)
-                for word, limits in zip(words, ranges, strict=True)]
+        return [
+            _in_range(_whole_number(word) if whole else _number(word), *limits)
+            for word, limits in zip(words, ranges, strict=True)
+        ]
 
     return Kind("integers" if whole else "numbers", names, parse, _show_words, several=True)
 
@@ -175,6 +192,7 @@ def _experiment(value: Any) -> str:
 
 def choice(*options: str) -> Kind:
     """Return the kind of one of a few fixed words."""
+
     def parse(value: Any) -> str:
         if str(value) not in options:
             raise ValueError(f"'{value}' is none of them")
@@ -201,12 +219,22 @@ def _walltime(value: Any) -> str:
 TEXT = Kind("text", "one line of text", _text)
 PATH = Kind("path", "a path", _path)
 WORDS = Kind("words", "words with blanks between them", _words, _show_words, several=True)
-PERIODS = Kind("periods", "first..last, for example 2019-03-01..2019-03-22 (several with blanks between them)", _periods,
-               lambda value: " ".join(f"{start}..{end}" for start, end in value), several=True)
+PERIODS = Kind(
+    "periods",
+    "first..last, for example 2019-03-01..2019-03-22 (several with blanks between them)",
+    _periods,
+    lambda value: " ".join(f"{start}..{end}" for start, end in value),
+    several=True,
+)
 PAIRS = Kind("pairs", "key=value, several with blanks between them", _pairs, _show_words, several=True)
-PATH_OR_TABLE = Kind("path or table", "the path of a JSON file, or the table itself in an answers file",
-                     lambda value: _table(value) if isinstance(value, dict) else _path(value),
-                     lambda value: "(table)" if isinstance(value, dict) else value)
-EXPERIMENT = Kind("experiment", "a short text of letters, digits, '.', '_' and '-', or a whole exp_id", _experiment)
+PATH_OR_TABLE = Kind(
+    "path or table",
+    "the path of a JSON file, or the table itself in an answers file",
+    lambda value: _table(value) if isinstance(value, dict) else _path(value),
+    lambda value: "(table)" if isinstance(value, dict) else value,
+)
+EXPERIMENT = Kind(
+    "experiment", "a short text of letters, digits, '.', '_' and '-', or a whole exp_id", _experiment
+)
 SBATCH = Kind("sbatch", "letters, digits and ./:%@,+=-_", _sbatch)
 WALLTIME = Kind("walltime", "hours:minutes:seconds or days-hours:minutes:seconds", _walltime)

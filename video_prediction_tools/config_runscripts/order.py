@@ -1,4 +1,4 @@
-"""The order between the steps: what a step needs must be there, or be made by an earlier step of the same chain."""
+"""The order between the steps: what a step needs is there, or made by an earlier step of the chain."""
 
 from pathlib import Path
 from typing import Any
@@ -21,20 +21,30 @@ def extracted(context: Context) -> None:
     has = made or record.require_done(directory, "extracted_data", "extract").details
     lacking = [name for name in context.get("variables") or [] if name not in has["variables"]]
     if lacking:
-        raise InputError("--variables", f"the extraction has no {', '.join(lacking)} (it has {', '.join(has['variables'])})",
-                         "run the step 'extract' with them first")
+        raise InputError(
+            "--variables",
+            f"the extraction has no {', '.join(lacking)} (it has {', '.join(has['variables'])})",
+            "run the step 'extract' with them first",
+        )
     for year in context.get("years") or []:
         if made:
-            there = year in made["years"] and any(month in made["months"] for month in context.get("months") or made["months"])
+            there = year in made["years"] and any(
+                month in made["months"] for month in context.get("months") or made["months"]
+            )
         else:
-            there = any(month_file(directory, year, month).exists() for month in context.get("months") or range(1, 13))
+            there = any(
+                month_file(directory, year, month).exists() for month in context.get("months") or range(1, 13)
+            )
         if not there:
-            raise InputError("--years", f"the extraction has no month of {year}",
-                             f"run the step 'extract' for {year} first")
+            raise InputError(
+                "--years",
+                f"the extraction has no month of {year}",
+                f"run the step 'extract' for {year} first",
+            )
 
 
 def extracted_answer(context: Context, name: str) -> Any:
-    """Return what preprocess1 may take over from the extraction: its years, months or variables; None when unknown."""
+    """Return what preprocess1 may take over from the extraction (years, months, variables), or None."""
     if context.get("base_dir") is None:
         return None
     try:
@@ -43,8 +53,10 @@ def extracted_answer(context: Context, name: str) -> Any:
         return None  # said when the answers are checked
     if name == "variables":
         return list(details["variables"])
-    months = sorted(tuple(map(int, path.parts[-3:-1])) for path in
-                    context.layout.extracted_data.glob("[0-9]" * 4 + "/[0-9][0-9]/era5_*.nc"))
+    months = sorted(
+        tuple(map(int, path.parts[-3:-1]))
+        for path in context.layout.extracted_data.glob("[0-9]" * 4 + "/[0-9][0-9]/era5_*.nc")
+    )
     return sorted({month[name == "months"] for month in months}) or None
 
 
@@ -63,7 +75,9 @@ def tfrecords(context: Context) -> None:
     Raises:
         InputError: the step 'preprocess2' is missing.
     """
-    _require_data(context, "preprocess2", "tfrecords", context.layout.data(context.get("data_name")) / "tfrecords")
+    _require_data(
+        context, "preprocess2", "tfrecords", context.layout.data(context.get("data_name")) / "tfrecords"
+    )
 
 
 def _require_data(context: Context, step: str, kind: str, directory: Path) -> None:
@@ -85,7 +99,7 @@ def model(context: Context) -> None:
 
 
 def model_directory(context: Context) -> str | None:
-    """Return the directory of the experiment that is asked for, made by this chain or found; None when there is none."""
+    """Return the directory of the experiment asked for, made by this chain or found, or None."""
     exp_id, made = context.get("exp_id"), context.earlier("train")
     if context.get("base_dir") is None or exp_id is None:
         return None
@@ -97,8 +111,11 @@ def model_directory(context: Context) -> str | None:
     path = next((one.path for one in known if one.name == exp_id), None)
     if path is None:
         usable = [one.name for one in known]
-        raise InputError("--exp_id", f"there is no experiment '{exp_id}' in {context.layout.models}",
-                         did_you_mean(exp_id, usable) if usable else "run the step 'train' first")
+        raise InputError(
+            "--exp_id",
+            f"there is no experiment '{exp_id}' in {context.layout.models}",
+            did_you_mean(exp_id, usable) if usable else "run the step 'train' first",
+        )
     return str(path)
 
 
@@ -109,10 +126,12 @@ def something_to_work_on(context: Context) -> None:
         InputError: it has not.
     """
     layout = context.layout
-    needs = {"preprocess1": ("extract", layout.extracted_data, None),
-             "preprocess2": ("preprocess1", layout.preprocessed_data, found.data_sets),
-             "train": ("preprocess2", layout.preprocessed_data, found.tfrecords),
-             "postprocess": ("train", layout.models, found.models)}
+    needs = {
+        "preprocess1": ("extract", layout.extracted_data, None),
+        "preprocess2": ("preprocess1", layout.preprocessed_data, found.data_sets),
+        "train": ("preprocess2", layout.preprocessed_data, found.tfrecords),
+        "postprocess": ("train", layout.models, found.models),
+    }
     if context.step not in needs or context.earlier(needs[context.step][0]):
         return
     step, directory, search = needs[context.step]
@@ -122,5 +141,8 @@ def something_to_work_on(context: Context) -> None:
     known = search(layout)
     if not any(one.usable for one in known):
         there = "; ".join(map(str, known))
-        raise InputError(directory, f"holds nothing that the step '{step}' has finished" + (f" ({there})" if there else ""),
-                         f"run the step '{step}' first, or give another --base_dir")
+        raise InputError(
+            directory,
+            f"holds nothing that the step '{step}' has finished" + (f" ({there})" if there else ""),
+            f"run the step '{step}' first, or give another --base_dir",
+        )

@@ -43,7 +43,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Identify:
-    """How a machine is recognised: its own name for itself, regular expressions on the host name, a command, always."""
+    """How a machine is recognised: its name for itself, patterns of host names, a command, always."""
 
     systemname: list[str] = field(default_factory=list)
     hostname: list[str] = field(default_factory=list)
@@ -163,7 +163,9 @@ class Machine:
 
 
 def load(user_directory: Path | None = None) -> dict[str, Machine]:
-    """Return all machine profiles by name: the user's own first, then the built-in ones with the user's entries merged over.
+    """Return all machine profiles by name: the user's own first, then the built-in ones.
+
+    What the user writes in a file of the same name is merged over the built-in profile.
 
     Arguments:
         user_directory: the user's profiles; by default ``machines`` in the configuration directory.
@@ -186,7 +188,9 @@ def _machine(name: str, content: dict[str, Any], path: Path) -> Machine:
         raise InputError(path, "unknown key 'name'", "the file's name is the machine's name")
     machine = _built(Machine, {"name": name, **content}, path, "")
     if machine.schema != SCHEMA:
-        raise InputError(path, f"has schema {machine.schema}, this AMBS reads {SCHEMA}", "compare with docs/machines.md")
+        raise InputError(
+            path, f"has schema {machine.schema}, this AMBS reads {SCHEMA}", "compare with docs/machines.md"
+        )
     if machine.scheduler not in ("slurm", "bash"):
         raise InputError(path, f"scheduler '{machine.scheduler}' is unknown", "write slurm or bash")
     for step in machine.steps:
@@ -196,8 +200,9 @@ def _machine(name: str, content: dict[str, Any], path: Path) -> Machine:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise InputError(path, f"identify.hostname '{pattern}' is not a regular expression ({error})",
-                             "correct it") from error
+            raise InputError(
+                path, f"identify.hostname '{pattern}' is not a regular expression ({error})", "correct it"
+            ) from error
     return machine
 
 
@@ -213,7 +218,11 @@ def _built(cls: type, content: dict[str, Any], path: Path, prefix: str) -> Any:
     types = typing.get_type_hints(cls)
     for key in content:
         if key not in types:
-            raise InputError(path, f"unknown key '{prefix}{key}'", did_you_mean(key, [t for t in types if t != "name" or prefix]))
+            raise InputError(
+                path,
+                f"unknown key '{prefix}{key}'",
+                did_you_mean(key, [t for t in types if t != "name" or prefix]),
+            )
     for part in dataclasses.fields(cls):
         needed = part.default is dataclasses.MISSING and part.default_factory is dataclasses.MISSING
         if needed and part.name not in content:
@@ -225,7 +234,10 @@ def _value(kind: Any, value: Any, path: Path, where: str) -> Any:
     """Check `value` against a type hint; tables become dataclasses."""
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
         return _built(kind, value, path, f"{where}.")
-    origin, parts = typing.get_origin(kind), [part for part in typing.get_args(kind) if part is not type(None)]
+    origin, parts = (
+        typing.get_origin(kind),
+        [part for part in typing.get_args(kind) if part is not type(None)],
+    )
     if origin is list and isinstance(value, list):
         return [_value(parts[0], one, path, where) for one in value]
     if origin is dict and isinstance(value, dict):
@@ -240,7 +252,13 @@ def _value(kind: Any, value: Any, path: Path, where: str) -> Any:
 def _type_name(kind: Any) -> str:
     if dataclasses.is_dataclass(kind):
         return "a table"
-    names = {str: "one line of text", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
+    names = {
+        str: "one line of text",
+        int: "a whole number",
+        bool: "true or false",
+        list: "a list",
+        dict: "a table",
+    }
     return names[typing.get_origin(kind) or kind]
 
 
@@ -253,12 +271,18 @@ class Detected:
     explanation: list[str]
 
 
-def detect(machines: dict[str, Machine], *, environment: Mapping[str, str] = os.environ, hostname: str | None = None,
-           systemname_file: Path = SYSTEMNAME_FILE, which: Callable[[str], str | None] = shutil.which) -> Detected:
+def detect(
+    machines: dict[str, Machine],
+    *,
+    environment: Mapping[str, str] = os.environ,
+    hostname: str | None = None,
+    systemname_file: Path = SYSTEMNAME_FILE,
+    which: Callable[[str], str | None] = shutil.which,
+) -> Detected:
     """Find out on which machine we are.
 
-    Order: ``$AMBS_MACHINE``, ``$SYSTEMNAME``, /etc/FZJ/systemname, host name (full and short), a command that exists,
-    the machine that always fits.
+    Order: ``$AMBS_MACHINE``, ``$SYSTEMNAME``, /etc/FZJ/systemname, host name (full and short), a command that
+    exists, the machine that always fits.
 
     Raises:
         InputError: ``$AMBS_MACHINE`` names an unknown machine, or none fits.
@@ -276,23 +300,38 @@ def detect(machines: dict[str, Machine], *, environment: Mapping[str, str] = os.
         require_known(forced, machines, "$AMBS_MACHINE")
         return Detected(forced, f"$AMBS_MACHINE is '{forced}'", [f"$AMBS_MACHINE is '{forced}': {forced}"])
     explanation.append("$AMBS_MACHINE is not set")
-    for source, name in (("$SYSTEMNAME", environment.get("SYSTEMNAME")), (systemname_file, _first_line(systemname_file))):
+    for source, name in (
+        ("$SYSTEMNAME", environment.get("SYSTEMNAME")),
+        (systemname_file, _first_line(systemname_file)),
+    ):
         if not name:
             explanation.append(f"{source} is not there")
-        elif found := first(f"{source} is '{name}'", lambda machine, name=name: name in machine.identify.systemname):
+        elif found := first(
+            f"{source} is '{name}'", lambda machine, name=name: name in machine.identify.systemname
+        ):
             return found
     hosts = {hostname, hostname.split(".")[0]}
-    if found := first(f"host name is '{hostname}'", lambda machine: any(
-            re.search(pattern, host) for pattern in machine.identify.hostname for host in hosts)):
+    if found := first(
+        f"host name is '{hostname}'",
+        lambda machine: any(
+            re.search(pattern, host) for pattern in machine.identify.hostname for host in hosts
+        ),
+    ):
         return found
-    for command in dict.fromkeys(machine.identify.command for machine in machines.values() if machine.identify.command):
+    for command in dict.fromkeys(
+        machine.identify.command for machine in machines.values() if machine.identify.command
+    ):
         if not which(command):
             explanation.append(f"command '{command}' is not there")
-        elif found := first(f"command '{command}' is there", lambda machine, c=command: machine.identify.command == c):
+        elif found := first(
+            f"command '{command}' is there", lambda machine, c=command: machine.identify.command == c
+        ):
             return found
     if found := first("always", lambda machine: machine.identify.always):
         return found
-    raise InputError("machine", "no profile fits this machine", f"give --machine; known are: {', '.join(machines)}")
+    raise InputError(
+        "machine", "no profile fits this machine", f"give --machine; known are: {', '.join(machines)}"
+    )
 
 
 def require_known(name: str, machines: dict[str, Machine], flag: str = "--machine") -> Machine:

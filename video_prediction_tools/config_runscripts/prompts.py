@@ -1,4 +1,4 @@
-"""Questions on the terminal. questionary is imported when the first one is asked: it takes more than half a second."""
+"""Questions on the terminal. questionary, which takes half a second, is imported when the first is asked."""
 
 from typing import Any
 
@@ -34,7 +34,9 @@ def _select(question: Question, context: Context, default: Any, offered: list[Fo
 
     _show_help(question)
     if offered:
-        choices = [Choice(str(one), one.name, disabled=None if one.usable else "not finished") for one in offered]
+        choices = [
+            Choice(str(one), one.name, disabled=None if one.usable else "not finished") for one in offered
+        ]
         usable = [one.name for one in offered if one.usable]
         default = default if default in usable else next(iter(usable), None)
     else:
@@ -60,8 +62,12 @@ def _type(question: Question, context: Context, default: Any) -> Any:
     _show_help(question)
     ask = questionary.path if question.kind in (PATH, PATH_OR_TABLE) else questionary.text
     # checked at Enter only: a check may look at files
-    typed = ask(f"{question.text}:", default="" if default is None else question.kind.show(default), validate=validate,
-                validate_while_typing=False).unsafe_ask()
+    typed = ask(
+        f"{question.text}:",
+        default="" if default is None else question.kind.show(default),
+        validate=validate,
+        validate_while_typing=False,
+    ).unsafe_ask()
     return None if optional and not typed.strip() else question.read(typed)
 
 
@@ -89,12 +95,22 @@ def summary(context: Context) -> str:
                 print(f"  {question.name:<18} {text}")
                 shown.add((question.name, text))
     print()
-    return select("Are these answers right?", choices=[Choice("write the script", WRITE), Choice("change an answer", CHANGE),
-                                                       Choice("cancel", CANCEL)]).unsafe_ask()
+    return select(
+        "Are these answers right?",
+        choices=[
+            Choice("write the script", WRITE),
+            Choice("change an answer", CHANGE),
+            Choice("cancel", CANCEL),
+        ],
+    ).unsafe_ask()
 
 
 def change(context: Context) -> tuple[str, Any]:
-    """Ask which answer shall be changed, and for the new one; returns its key (``step.name`` when not shared) and value."""
+    """Ask which answer shall be changed, and for the new one.
+
+    Returns:
+        Its key (``step.name`` when the steps do not share it) and value.
+    """
     from questionary import Choice, select
 
     choices, seen = [], set()
@@ -115,4 +131,6 @@ def may_overwrite(path: object, differences: str) -> bool:
     import questionary
 
     print(differences)
-    return questionary.confirm(f"{path} is there already and differs. Overwrite it?", default=False).unsafe_ask()
+    return questionary.confirm(
+        f"{path} is there already and differs. Overwrite it?", default=False
+    ).unsafe_ask()

@@ -1,4 +1,4 @@
-"""The one table of questions. Prompts, flags, ``--set``, answers files, `questions` and ``--help`` are all made from it."""
+"""The one table of questions: prompts, flags, answers files, `questions` and ``--help`` are made from it."""
 
 import json
 import os
@@ -18,8 +18,12 @@ from video_prediction_tools.metadata import variables
 _ALL = tuple(STEPS)
 KNOWN_CONSTANTS = ("lsm", "oro", "none")
 # every model has its recommended hyper-parameters there; the registry itself would import numpy
-MODELS = tuple(sorted(path.parent.name for path in (REPOSITORY / "video_prediction_tools" / "hparams" / "era5").glob(
-    "*/model_hparams.json")))
+MODELS = tuple(
+    sorted(
+        path.parent.name
+        for path in (REPOSITORY / "video_prediction_tools" / "hparams" / "era5").glob("*/model_hparams.json")
+    )
+)
 
 
 def _always(context: Context) -> bool:
@@ -41,6 +45,7 @@ class Question:
         when: whether it is asked at all, given the answers so far.
         choices: what the prompt offers; other answers are refused.
         check: raises InputError on an answer that cannot be used; may look at files.
+        made_by: the step that decides it where that step comes before in the chain.
         rare: not asked by prompt; the default is taken unless the user changes it in the summary.
         shared: the steps of a chain have one answer together.
     """
@@ -55,6 +60,7 @@ class Question:
     when: Callable[[Context], bool] = _always
     choices: Callable[[Context], list[found.Found]] | None = None
     check: Callable[[Context], None] | None = None
+    made_by: str = ""
     rare: bool = False
     shared: bool = True
 
@@ -96,7 +102,9 @@ def _source_is(*sources: str) -> Callable[[Context], bool]:
 def _source_dir_there(context: Context) -> None:
     path = Path(context.get("source_dir"))
     if not path.exists():
-        raise InputError("--source_dir", f"{path} does not exist", "give the archive's directory, or one of its files")
+        raise InputError(
+            "--source_dir", f"{path} does not exist", "give the archive's directory, or one of its files"
+        )
 
 
 def _file_there(name: str) -> Callable[[Context], None]:
@@ -117,13 +125,21 @@ def _variables_known(context: Context) -> None:
 def _constants_known(context: Context) -> None:
     for name in context.get("constants"):
         if name not in KNOWN_CONSTANTS:
-            raise InputError("--constants", f"unknown constant field '{name}'", did_you_mean(name, KNOWN_CONSTANTS))
+            raise InputError(
+                "--constants", f"unknown constant field '{name}'", did_you_mean(name, KNOWN_CONSTANTS)
+            )
 
 
 def _area_in_order(context: Context) -> None:
     north, _, south, _ = context.get("area")
     if north <= south:
-        raise InputError("--area", f"north ({north}) is not north of south ({south})", "give north, west, south, east")
+        raise InputError(
+            "--area", f"north ({north}) is not north of south ({south})", "give north, west, south, east"
+        )
+
+
+def _split_by_dates(context: Context) -> bool:
+    return context.get("data_split") is None
 
 
 def _periods_apart(context: Context) -> None:
@@ -133,8 +149,11 @@ def _periods_apart(context: Context) -> None:
             first, last = (start + "T00")[:13], (end + "T23")[:13]
             for other, other_first, other_last in taken:
                 if first <= other_last and other_first <= last:
-                    raise InputError(f"--{split}_period", f"{start}..{end} overlaps {other} {other_first}..{other_last}",
-                                     "give periods that lie apart")
+                    raise InputError(
+                        f"--{split}_period",
+                        f"{start}..{end} overlaps {other} {other_first}..{other_last}",
+                        "give periods that lie apart",
+                    )
             taken.append((split, first, last))
 
 
@@ -209,8 +228,11 @@ def _profile(name: str) -> Callable[[Context], Any]:
 def _partition_known(context: Context) -> None:
     names = [partition.name for partition in context.machine.partitions if partition.name]
     if names and context.get("partition") not in names:
-        raise InputError("--partition", f"{context.machine.title} has no partition '{context.get('partition')}'",
-                         did_you_mean(context.get("partition"), names))
+        raise InputError(
+            "--partition",
+            f"{context.machine.title} has no partition '{context.get('partition')}'",
+            did_you_mean(context.get("partition"), names),
+        )
 
 
 def _virtual_environment(context: Context) -> str:
@@ -230,107 +252,385 @@ def _several_ranks(context: Context) -> bool:
 _PREPROCESS = ("preprocess1", "preprocess2")
 
 QUESTIONS = (
-    Question("account", _ALL, kinds.SBATCH, "Account (budget) that the jobs are billed to",
-             default=lambda context: context.machine.account_from(context.environment),
-             when=_slurm, optional=lambda context: not context.machine.account.required),
-    Question("base_dir", _ALL, kinds.PATH, "Base target directory",
-             "where ExtractedData, PreprocessedData, Models and Results lie; the default is what setup_runscript_templates.sh set",
-             default=lambda context: settings.base_dir() or context.machine.base_dir(context.get("account")),
-             check=order.something_to_work_on),
+    Question(
+        "account",
+        _ALL,
+        kinds.SBATCH,
+        "Account (budget) that the jobs are billed to",
+        default=lambda context: context.machine.account_from(context.environment),
+        when=_slurm,
+        optional=lambda context: not context.machine.account.required,
+    ),
+    Question(
+        "base_dir",
+        _ALL,
+        kinds.PATH,
+        "Base target directory",
+        "for ExtractedData, PreprocessedData, Models, Results; setup_runscript_templates.sh sets the default",
+        default=lambda context: settings.base_dir() or context.machine.base_dir(context.get("account")),
+        check=order.something_to_work_on,
+    ),
     # extract
-    Question("source", ("extract",), kinds.choice("cds", "archive", "synthetic"), "Where do the data come from",
-             "cds: Copernicus (needs a key); archive: GRIB, NetCDF or Zarr files that you have; synthetic: a made-up atmosphere",
-             default="cds"),
-    Question("source_dir", ("extract",), kinds.PATH, "Directory of the archive", "a tree of GRIB, NetCDF or Zarr",
-             when=_source_is("archive"), check=_source_dir_there),
-    Question("years", ("extract", "preprocess1"), kinds.integers(1940, 2100, "2017 2019, or 2017-2019"), "Years",
-             "for example 2017 2019, or 2017-2019", default=_from_extraction("years"),
-             check=lambda context: order.extracted(context) if context.step == "preprocess1" else None),
-    Question("months", ("extract", "preprocess1"), kinds.integers(1, 12, "3 4, or 1-12"), "Months",
-             "for example 3 4, or 1-12", default=_from_extraction("months", list(range(1, 13))),
-             check=lambda context: order.extracted(context) if context.step == "preprocess1" else None),
-    Question("variables", ("extract", "preprocess1"), kinds.WORDS, "Variables",
-             "short names: 2t msl tcc 10u 10v 2d sp, and t or gph with a level in hPa (t850 gph500); the order is the order of the channels",
-             default=_from_extraction("variables", ["2t", "msl", "gph500"]), check=_variables_known),
-    Question("area", ("extract",), kinds.numbers(4, "north west south east in degrees, north and east positive",
-                                                 [(-90, 90), (-180, 360), (-90, 90), (-180, 360)]),
-             "Area: north west south east", "degrees, north and east positive; left open: all that the archive covers, or a "
-             "region in Europe for synthetic data", optional=lambda context: context.get("source") != "cds",
-             check=_area_in_order),
-    Question("constants", ("extract",), kinds.WORDS, "Fields that do not change in time",
-             "extra inputs of the models: lsm (land-sea mask), oro (orography), or none; left open: those that there are",
-             optional=True, rare=True, check=_constants_known),
-    Question("constants_source", ("extract",), kinds.PATH, "File or directory with the constant fields",
-             "where they are not in the archive", optional=True, rare=True, when=_source_is("archive")),
-    Question("source_names", ("extract",), kinds.PAIRS, "Variables that the archive names otherwise",
-             "variable=name, for example 2t=air", optional=True, rare=True, when=_source_is("archive")),
-    Question("grid", ("extract",), kinds.number(0.01, 10, "of degrees"), "Grid spacing", "degrees; left open: 0.25 (cds), 0.3 "
-             "(synthetic)", optional=True, rare=True, when=_source_is("cds", "synthetic")),
-    Question("step_hours", ("extract",), kinds.choice("1", "3", "6"), "Hours between two fields", "left open: 1", optional=True,
-             rare=True, when=_source_is("cds", "synthetic")),
+    Question(
+        "source",
+        ("extract",),
+        kinds.choice("cds", "archive", "synthetic"),
+        "Where do the data come from",
+        "cds: Copernicus (needs a key); archive: your GRIB, NetCDF or Zarr; synthetic: made-up weather",
+        default="cds",
+    ),
+    Question(
+        "source_dir",
+        ("extract",),
+        kinds.PATH,
+        "Directory of the archive",
+        "a tree of GRIB, NetCDF or Zarr",
+        when=_source_is("archive"),
+        check=_source_dir_there,
+    ),
+    Question(
+        "years",
+        ("extract", "preprocess1"),
+        kinds.integers(1940, 2100, "2017 2019, or 2017-2019"),
+        "Years",
+        "for example 2017 2019, or 2017-2019",
+        default=_from_extraction("years"),
+        check=lambda context: order.extracted(context) if context.step == "preprocess1" else None,
+    ),
+    Question(
+        "months",
+        ("extract", "preprocess1"),
+        kinds.integers(1, 12, "3 4, or 1-12"),
+        "Months",
+        "for example 3 4, or 1-12",
+        default=_from_extraction("months", list(range(1, 13))),
+        check=lambda context: order.extracted(context) if context.step == "preprocess1" else None,
+    ),
+    Question(
+        "variables",
+        ("extract", "preprocess1"),
+        kinds.WORDS,
+        "Variables",
+        "2t msl tcc 10u 10v 2d sp; t, gph with a level in hPa (t850 gph500); in the order of channels",
+        default=_from_extraction("variables", ["2t", "msl", "gph500"]),
+        check=_variables_known,
+    ),
+    Question(
+        "area",
+        ("extract",),
+        kinds.numbers(
+            4,
+            "north west south east in degrees, north and east positive",
+            [(-90, 90), (-180, 360), (-90, 90), (-180, 360)],
+        ),
+        "Area: north west south east",
+        "degrees, north and east positive; left open: all that the archive covers, or a "
+        "region in Europe for synthetic data",
+        optional=lambda context: context.get("source") != "cds",
+        check=_area_in_order,
+    ),
+    Question(
+        "constants",
+        ("extract",),
+        kinds.WORDS,
+        "Fields that do not change in time",
+        "extra inputs: lsm (land-sea mask), oro (orography), or none; left open: those that there are",
+        optional=True,
+        rare=True,
+        check=_constants_known,
+    ),
+    Question(
+        "constants_source",
+        ("extract",),
+        kinds.PATH,
+        "File or directory with the constant fields",
+        "where they are not in the archive",
+        optional=True,
+        rare=True,
+        when=_source_is("archive"),
+    ),
+    Question(
+        "source_names",
+        ("extract",),
+        kinds.PAIRS,
+        "Variables that the archive names otherwise",
+        "variable=name, for example 2t=air",
+        optional=True,
+        rare=True,
+        when=_source_is("archive"),
+    ),
+    Question(
+        "grid",
+        ("extract",),
+        kinds.number(0.01, 10, "of degrees"),
+        "Grid spacing",
+        "degrees; left open: 0.25 (cds), 0.3 (synthetic)",
+        optional=True,
+        rare=True,
+        when=_source_is("cds", "synthetic"),
+    ),
+    Question(
+        "step_hours",
+        ("extract",),
+        kinds.choice("1", "3", "6"),
+        "Hours between two fields",
+        "left open: 1",
+        optional=True,
+        rare=True,
+        when=_source_is("cds", "synthetic"),
+    ),
     # preprocess1
-    Question("sw_corner", ("preprocess1",), kinds.numbers(2, "latitude longitude in degrees, north and east positive",
-                                                          [(-90, 90), (-180, 360)]),
-             "South-west corner of the region: latitude longitude", "degrees, north and east positive, for example 50 -10"),
-    Question("nyx", ("preprocess1",), kinds.numbers(2, "two whole numbers: ny nx", [(2, 10000), (2, 10000)], whole=True),
-             "Grid points of the region: ny nx", "from south to north and from west to east, for example 32 48"),
-    Question("split_by", ("preprocess1",), kinds.choice("dates", "file"), "Split into train, val and test by",
-             "dates: asked next; file: a data_split.json", when=lambda context: context.get("data_split") is None,
-             default="dates"),
-    Question("train_period", ("preprocess1",), kinds.PERIODS, "Training period", kinds.PERIODS.form,
-             when=lambda context: context.get("split_by") == "dates"),
-    Question("val_period", ("preprocess1",), kinds.PERIODS, "Validation period", kinds.PERIODS.form,
-             when=lambda context: context.get("split_by") == "dates", check=_periods_apart),
-    Question("test_period", ("preprocess1",), kinds.PERIODS, "Test period", kinds.PERIODS.form,
-             when=lambda context: context.get("split_by") == "dates", check=_periods_apart),
-    Question("data_split", ("preprocess1",), kinds.PATH_OR_TABLE, "File of the data split",
-             "JSON: years and months, or date ranges, for each of train, val and test",
-             when=lambda context: context.get("split_by") in (None, "file"), check=_split_readable),
-    Question("fill", ("preprocess1",), kinds.WORDS, "How to fill missing values",
-             "mean, nearest, or a number for each variable; left open: missing values are refused", optional=True, rare=True),
+    Question(
+        "sw_corner",
+        ("preprocess1",),
+        kinds.numbers(2, "latitude longitude in degrees, north and east positive", [(-90, 90), (-180, 360)]),
+        "South-west corner of the region: latitude longitude",
+        "degrees, north and east positive, for example 50 -10",
+    ),
+    Question(
+        "nyx",
+        ("preprocess1",),
+        kinds.numbers(2, "two whole numbers: ny nx", [(2, 10000), (2, 10000)], whole=True),
+        "Grid points of the region: ny nx",
+        "from south to north and from west to east, for example 32 48",
+    ),
+    Question(
+        "data_split",
+        ("preprocess1",),
+        kinds.PATH_OR_TABLE,
+        "File of the data split",
+        "JSON: months or ranges of dates for each of train, val and test; left open: dates, asked next",
+        optional=True,
+        check=_split_readable,
+    ),
+    Question(
+        "train_period",
+        ("preprocess1",),
+        kinds.PERIODS,
+        "Training period",
+        kinds.PERIODS.form,
+        when=_split_by_dates,
+    ),
+    Question(
+        "val_period",
+        ("preprocess1",),
+        kinds.PERIODS,
+        "Validation period",
+        kinds.PERIODS.form,
+        when=_split_by_dates,
+        check=_periods_apart,
+    ),
+    Question(
+        "test_period",
+        ("preprocess1",),
+        kinds.PERIODS,
+        "Test period",
+        kinds.PERIODS.form,
+        when=_split_by_dates,
+        check=_periods_apart,
+    ),
+    Question(
+        "fill",
+        ("preprocess1",),
+        kinds.WORDS,
+        "How to fill missing values",
+        "mean, nearest, or a number for each variable; left open: missing values are refused",
+        optional=True,
+        rare=True,
+    ),
     # preprocess2
-    Question("data_name", ("preprocess2", "train"), kinds.TEXT, "Data set", "data name of the data set",
-             default=_default_data, choices=_data_choices, check=_data_there),
-    Question("sequence_length", ("preprocess2",), kinds.integer(2, 10000), "Length of a sequence",
-             "context and lead frames together: 20 for 10 hours from 10 hours", default=20),
+    Question(
+        "data_name",
+        ("preprocess2", "train"),
+        kinds.TEXT,
+        "Data set",
+        "data name of the data set",
+        default=_default_data,
+        choices=_data_choices,
+        check=_data_there,
+        made_by="preprocess1",
+    ),
+    Question(
+        "sequence_length",
+        ("preprocess2",),
+        kinds.integer(2, 10000),
+        "Length of a sequence",
+        "context and lead frames together: 20 for 10 hours from 10 hours",
+        default=20,
+    ),
     # train
     Question("model", ("train",), kinds.choice(*MODELS), "Model", default="convLSTM"),
-    Question("exp_id", ("train",), kinds.EXPERIMENT, "Name of the experiment",
-             "a short text, of which the exp_id <time>_<user>_<text> is made; or a whole exp_id",
-             default=lambda context: context.get("model")),
-    Question("model_hparams", ("train",), kinds.PATH_OR_TABLE, "File of the hyper-parameters",
-             "JSON; left open: the recommended ones of the model", optional=True, check=_file_there("model_hparams")),
-    Question("hparams", ("train",), kinds.PAIRS, "Single hyper-parameters to change",
-             "key=value, several with blanks between them, for example lr=0.001 max_epochs=5", optional=True),
-    Question("seed", ("extract", "train"), kinds.integer(0, 2**31 - 1), "Seed of all that is random",
-             "the same seed gives the same result", default=1, rare=True,
-             when=lambda context: context.step == "train" or context.get("source") == "synthetic"),
+    Question(
+        "exp_id",
+        ("train",),
+        kinds.EXPERIMENT,
+        "Name of the experiment",
+        "a short text, of which the exp_id <time>_<user>_<text> is made; or a whole exp_id",
+        default=lambda context: context.get("model"),
+    ),
+    Question(
+        "model_hparams",
+        ("train",),
+        kinds.PATH_OR_TABLE,
+        "File of the hyper-parameters",
+        "JSON; left open: the recommended ones of the model",
+        optional=True,
+        check=_file_there("model_hparams"),
+    ),
+    Question(
+        "hparams",
+        ("train",),
+        kinds.PAIRS,
+        "Single hyper-parameters to change",
+        "key=value, several with blanks between them, for example lr=0.001 max_epochs=5",
+        optional=True,
+    ),
+    Question(
+        "seed",
+        ("extract", "train"),
+        kinds.integer(0, 2**31 - 1),
+        "Seed of all that is random",
+        "the same seed gives the same result",
+        default=1,
+        rare=True,
+        when=lambda context: context.step == "train" or context.get("source") == "synthetic",
+    ),
     # postprocess
-    Question("exp_id", ("postprocess",), kinds.TEXT, "Experiment", "exp_id of a trained model", default=_only_experiment,
-             choices=_experiments),
-    Question("model_dir", ("postprocess",), kinds.PATH, "Directory of the trained model", "found by the exp_id",
-             default=order.model_directory, rare=True, check=order.model),
-    Question("data_name", ("postprocess",), kinds.TEXT, "Data set to evaluate on",
-             "another one than the model was trained on makes it transfer learning", default=_default_data,
-             choices=_data_choices, rare=True, shared=False, check=_data_there),
-    Question("split", ("postprocess",), kinds.choice("train", "val", "test"), "Split to evaluate on", default="test", rare=True),
-    Question("num_stochastic_samples", ("postprocess",), kinds.integer(1), "Members of the ensemble",
-             "for stochastic models", optional=True, rare=True),
-    Question("climatology_file", ("postprocess",), kinds.PATH, "File of the climatology",
-             "left open: made from the training period", optional=True, rare=True, check=_file_there("climatology_file")),
-    Question("eval_metrics", ("postprocess",), kinds.WORDS, "Metrics", "left open: all", optional=True, rare=True),
+    Question(
+        "exp_id",
+        ("postprocess",),
+        kinds.TEXT,
+        "Experiment",
+        "exp_id of a trained model",
+        default=_only_experiment,
+        choices=_experiments,
+    ),
+    Question(
+        "model_dir",
+        ("postprocess",),
+        kinds.PATH,
+        "Directory of the trained model",
+        "found by the exp_id",
+        default=order.model_directory,
+        rare=True,
+        check=order.model,
+        made_by="train",
+    ),
+    Question(
+        "data_name",
+        ("postprocess",),
+        kinds.TEXT,
+        "Data set to evaluate on",
+        "another one than the model was trained on makes it transfer learning",
+        default=_default_data,
+        choices=_data_choices,
+        rare=True,
+        shared=False,
+        check=_data_there,
+        made_by="train",
+    ),
+    Question(
+        "split",
+        ("postprocess",),
+        kinds.choice("train", "val", "test"),
+        "Split to evaluate on",
+        default="test",
+        rare=True,
+    ),
+    Question(
+        "num_stochastic_samples",
+        ("postprocess",),
+        kinds.integer(1),
+        "Members of the ensemble",
+        "for stochastic models",
+        optional=True,
+        rare=True,
+    ),
+    Question(
+        "climatology_file",
+        ("postprocess",),
+        kinds.PATH,
+        "File of the climatology",
+        "left open: made from the training period",
+        optional=True,
+        rare=True,
+        check=_file_there("climatology_file"),
+    ),
+    Question(
+        "eval_metrics", ("postprocess",), kinds.WORDS, "Metrics", "left open: all", optional=True, rare=True
+    ),
     # where it runs
-    Question("venv", _ALL, kinds.PATH, "Virtual environment", "made by env_setup/create_env.sh",
-             default=_virtual_environment, rare=True),
-    Question("tasks", _ALL, kinds.integer(1, 100000), "Processes (MPI ranks)", default=_profile("tasks"), when=_several_ranks,
-             rare=True, shared=False),
-    Question("partition", _ALL, kinds.SBATCH, "Partition", default=_profile("partition"), optional=True, when=_slurm,
-             rare=True, shared=False, check=_partition_known),
-    Question("time", _ALL, kinds.WALLTIME, "Walltime", kinds.WALLTIME.form, default=_profile("time"), when=_slurm, rare=True,
-             shared=False),
-    Question("nodes", _ALL, kinds.integer(1, 100000), "Nodes", default=_profile("nodes"), when=_slurm, rare=True, shared=False),
-    Question("cpus", _ALL, kinds.integer(1, 100000), "CPU cores for each process", default=_profile("cpus"), when=_slurm,
-             rare=True, shared=False),
-    Question("gpus", _ALL, kinds.integer(1, 1000), "GPUs for each node", default=_profile("gpus"), optional=True, when=_slurm,
-             rare=True, shared=False),
+    Question(
+        "venv",
+        _ALL,
+        kinds.PATH,
+        "Virtual environment",
+        "made by env_setup/create_env.sh",
+        default=_virtual_environment,
+        rare=True,
+    ),
+    Question(
+        "tasks",
+        _ALL,
+        kinds.integer(1, 100000),
+        "Processes (MPI ranks)",
+        default=_profile("tasks"),
+        when=_several_ranks,
+        rare=True,
+        shared=False,
+    ),
+    Question(
+        "partition",
+        _ALL,
+        kinds.SBATCH,
+        "Partition",
+        default=_profile("partition"),
+        optional=True,
+        when=_slurm,
+        rare=True,
+        shared=False,
+        check=_partition_known,
+    ),
+    Question(
+        "time",
+        _ALL,
+        kinds.WALLTIME,
+        "Walltime",
+        kinds.WALLTIME.form,
+        default=_profile("time"),
+        when=_slurm,
+        rare=True,
+        shared=False,
+    ),
+    Question(
+        "nodes",
+        _ALL,
+        kinds.integer(1, 100000),
+        "Nodes",
+        default=_profile("nodes"),
+        when=_slurm,
+        rare=True,
+        shared=False,
+    ),
+    Question(
+        "cpus",
+        _ALL,
+        kinds.integer(1, 100000),
+        "CPU cores for each process",
+        default=_profile("cpus"),
+        when=_slurm,
+        rare=True,
+        shared=False,
+    ),
+    Question(
+        "gpus",
+        _ALL,
+        kinds.integer(1, 1000),
+        "GPUs for each node",
+        default=_profile("gpus"),
+        optional=True,
+        when=_slurm,
+        rare=True,
+        shared=False,
+    ),
 )

@@ -19,7 +19,7 @@ from video_prediction_tools.errors import InputError
 TEMPLATES = REPOSITORY / "templates"
 GENERATOR = Path(__file__).with_name("generate_runscript.py")
 PROGRAMS = REPOSITORY / "video_prediction_tools" / "main_scripts"
-SECONDS_TO_SAVE = 300   # warning before the walltime ends, for resumable steps
+SECONDS_TO_SAVE = 300  # warning before the walltime ends, for resumable steps
 MOST_RESTARTS = 20
 
 
@@ -65,23 +65,50 @@ def render(context: Context, step_name: str, scripts: Path) -> Script:
     for name, content in step.side_files(answers).items():
         paths[name] = path.with_suffix(f".{name}.json")
         beside[paths[name]] = answering.as_json(content)
-    values = {question.name: None for question in asked_by(step_name)} | answers | step.values(context) | paths
-    text = _environment().get_template(f"steps/{step_name}.sh.j2").render(
-        values, layout="slurm.sh.j2" if context.slurm else "bash.sh.j2", step=step, machine=context.machine,
-        program=PROGRAMS / step.program, modules=context.machine.modules(step_name),
-        exports=context.machine.exports(step_name), version=__version__,
-        answers_hash=hashlib.sha256(answering.as_json(saved).encode()).hexdigest()[:12],
-        repeat=_repeat(path, step_name), create_env=REPOSITORY / "env_setup" / "create_env.sh",
-        logs=scripts / "logs", warn_seconds=SECONDS_TO_SAVE, max_restarts=MOST_RESTARTS)
+    values = (
+        {question.name: None for question in asked_by(step_name)} | answers | step.values(context) | paths
+    )
+    text = (
+        _environment()
+        .get_template(f"steps/{step_name}.sh.j2")
+        .render(
+            values,
+            layout="slurm.sh.j2" if context.slurm else "bash.sh.j2",
+            step=step,
+            machine=context.machine,
+            program=PROGRAMS / step.program,
+            modules=context.machine.modules(step_name),
+            exports=context.machine.exports(step_name),
+            version=__version__,
+            answers_hash=hashlib.sha256(answering.as_json(saved).encode()).hexdigest()[:12],
+            repeat=_repeat(path, step_name),
+            create_env=REPOSITORY / "env_setup" / "create_env.sh",
+            logs=scripts / "logs",
+            warn_seconds=SECONDS_TO_SAVE,
+            max_restarts=MOST_RESTARTS,
+        )
+    )
     launcher = "sbatch" if context.slurm else "bash"
     return Script(path, text, beside, f"{launcher} {shlex.quote(str(path))}")
 
 
 def _repeat(path: Path, step: str) -> str:
-    where = [] if path.parent in (REPOSITORY / "HPC_scripts", REPOSITORY / "nonHPC_scripts") else [
-        "--scripts_dir", str(path.parent)]
-    return shlex.join(["python", str(GENERATOR), step, "--answers", str(path.with_suffix(".answers.json")), *where,
-                       "--no-input"])
+    where = (
+        []
+        if path.parent in (REPOSITORY / "HPC_scripts", REPOSITORY / "nonHPC_scripts")
+        else ["--scripts_dir", str(path.parent)]
+    )
+    return shlex.join(
+        [
+            "python",
+            str(GENERATOR),
+            step,
+            "--answers",
+            str(path.with_suffix(".answers.json")),
+            *where,
+            "--no-input",
+        ]
+    )
 
 
 def _environment() -> Any:
@@ -91,8 +118,14 @@ def _environment() -> Any:
     own = jinja2.FileSystemLoader(settings.directory() / "templates")
     ours = jinja2.FileSystemLoader(TEMPLATES)
     loader = jinja2.ChoiceLoader([own, ours, jinja2.PrefixLoader({"ambs": ours})])
-    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True,
-                                     lstrip_blocks=True, keep_trailing_newline=True, autoescape=False)
+    environment = jinja2.Environment(
+        loader=loader,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
     environment.filters |= {"sh": _sh, "words": _words, "sbatch": _sbatch}
     return environment
 
@@ -118,6 +151,9 @@ def _sbatch(value: Any) -> str:
     """Check a value of an #SBATCH line, which Slurm reads itself and which knows no quotes."""
     text = _one_line(value)
     if not re.fullmatch(r"[\w./:%@,+=-]+", text, re.ASCII):
-        raise InputError(repr(text), "holds characters that an #SBATCH line cannot take",
-                         "use letters, digits and ./:%@,+=-_ (for a path: put the clone elsewhere)")
+        raise InputError(
+            repr(text),
+            "holds characters that an #SBATCH line cannot take",
+            "use letters, digits and ./:%@,+=-_ (for a path: put the clone elsewhere)",
+        )
     return text

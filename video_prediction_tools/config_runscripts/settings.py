@@ -28,7 +28,9 @@ def base_dir() -> str | None:
             raise InputError(path, f"unknown key '{key}'", did_you_mean(key, ["base_dir"]))
     found = content.get("base_dir")
     if not isinstance(found, str):
-        raise InputError(path, "'base_dir' is not text", "run setup_runscript_templates.sh <base_target_dir> again")
+        raise InputError(
+            path, "'base_dir' is not text", "run setup_runscript_templates.sh <base_target_dir> again"
+        )
     return found
 
 
@@ -41,6 +43,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror})", "check the path and its rights") from error
+        raise InputError(
+            path, f"cannot be read ({error.strerror})", "check the path and its rights"
+        ) from error
     except ValueError as error:
         raise InputError(path, f"is not valid TOML ({error})", "correct that line") from error

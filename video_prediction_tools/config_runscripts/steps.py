@@ -1,4 +1,4 @@
-"""The steps of the workflow. To add one: an entry here, its questions in questions.py, and templates/steps/<name>.sh.j2."""
+"""The steps of the workflow. A new one needs an entry, its questions, and templates/steps/<name>.sh.j2."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Step:
         program: file below main_scripts.
         script: answers -> name of the script.
         values: what its template needs beside the answers.
-        side_files: answers -> JSON files to be written beside the script, by the answer that the path stands for.
+        side_files: answers -> content of JSON files beside the script, by the answer that they stand for.
         resumable: it stops early before the walltime ends (exit code 75) and is started again.
     """
 
@@ -49,7 +49,7 @@ def _preprocess1_values(context: "Context") -> dict[str, Any]:
 def _data_split(answers: Answers) -> dict[str, Any]:
     if isinstance(answers.get("data_split"), dict):
         return {"data_split": answers["data_split"]}
-    if answers.get("split_by") == "dates":
+    if answers.get("data_split") is None:
         return {"data_split": {split: answers[f"{split}_period"] for split in ("train", "val", "test")}}
     return {}
 
@@ -60,8 +60,10 @@ def _preprocess2_values(context: "Context") -> dict[str, Any]:
 
 def _train_values(context: "Context") -> dict[str, Any]:
     name = context.get("data_name")
-    return {"input_dir": context.layout.data(name),
-            "output_dir": context.layout.model(name, context.get("model"), context.get("exp_id"))}
+    return {
+        "input_dir": context.layout.data(name),
+        "output_dir": context.layout.model(name, context.get("model"), context.get("exp_id")),
+    }
 
 
 def _model_hparams(answers: Answers) -> dict[str, Any]:
@@ -72,19 +74,52 @@ def _model_hparams(answers: Answers) -> dict[str, Any]:
 def _postprocess_values(context: "Context") -> dict[str, Any]:
     trained_on = Path(context.get("model_dir")).parents[1].name
     other = context.get("data_name") != trained_on
-    return {"results_dir": context.layout.results,
-            "input_dir": context.layout.data(context.get("data_name")) if other else None}
+    return {
+        "results_dir": context.layout.results,
+        "input_dir": context.layout.data(context.get("data_name")) if other else None,
+    }
 
 
-STEPS = {step.name: step for step in (
-    Step("extract", "get the weather: Copernicus, an archive or synthetic", "main_data_extraction.py",
-         lambda answers: "data_extraction_era5.sh", _extract_values),
-    Step("preprocess1", "cut the region out, split by time, statistics", "main_preprocess_data_step1.py",
-         lambda answers: "preprocess_data_era5_step1.sh", _preprocess1_values, _data_split),
-    Step("preprocess2", "write the TFRecords", "main_preprocess_data_step2.py",
-         lambda answers: "preprocess_data_era5_step2.sh", _preprocess2_values),
-    Step("train", "train a model", "main_train_models.py",
-         lambda answers: f"train_model_era5_{answers['exp_id']}.sh", _train_values, _model_hparams, resumable=True),
-    Step("postprocess", "forecasts, scores, plots and report", "main_visualize_postprocess.py",
-         lambda answers: f"visualize_postprocess_era5_{answers['exp_id']}.sh", _postprocess_values),
-)}
+STEPS = {
+    step.name: step
+    for step in (
+        Step(
+            "extract",
+            "get the weather: Copernicus, an archive or synthetic",
+            "main_data_extraction.py",
+            lambda answers: "data_extraction_era5.sh",
+            _extract_values,
+        ),
+        Step(
+            "preprocess1",
+            "cut the region out, split by time, statistics",
+            "main_preprocess_data_step1.py",
+            lambda answers: "preprocess_data_era5_step1.sh",
+            _preprocess1_values,
+            _data_split,
+        ),
+        Step(
+            "preprocess2",
+            "write the TFRecords",
+            "main_preprocess_data_step2.py",
+            lambda answers: "preprocess_data_era5_step2.sh",
+            _preprocess2_values,
+        ),
+        Step(
+            "train",
+            "train a model",
+            "main_train_models.py",
+            lambda answers: f"train_model_era5_{answers['exp_id']}.sh",
+            _train_values,
+            _model_hparams,
+            resumable=True,
+        ),
+        Step(
+            "postprocess",
+            "forecasts, scores, plots and report",
+            "main_visualize_postprocess.py",
+            lambda answers: f"visualize_postprocess_era5_{answers['exp_id']}.sh",
+            _postprocess_values,
+        ),
+    )
+}

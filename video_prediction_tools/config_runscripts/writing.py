@@ -7,11 +7,11 @@ from pathlib import Path
 
 from video_prediction_tools.config_runscripts.rendering import Script
 from video_prediction_tools.errors import InputError
-from video_prediction_tools.metadata.files import whole_file
+from video_prediction_tools.metadata.files import raise_as_input_error, whole_file
 
 
 def differences(script: Script) -> str:
-    """Return the unified diff between what is on the disk and what would be written ('' when they are equal)."""
+    """Return the unified diff from what is on the disk to what would be written ('' when equal)."""
     return "".join(_difference(path, text) for path, text in _files(script).items())
 
 
@@ -30,11 +30,16 @@ def write(scripts: list[Script], overwrite: bool, allowed: Callable[[Script], bo
         InputError: a different script is there and may not be overwritten; no space; no right to write.
     """
     for script in scripts:
-        if overwrite or not any(path.exists() and _read(path) != text for path, text in _files(script).items()):
+        if overwrite or not any(
+            path.exists() and _read(path) != text for path, text in _files(script).items()
+        ):
             continue
         if allowed is None or not allowed(script):
-            raise InputError(script.path, "a different script is there already, nothing was written",
-                             "look with --diff; then give --overwrite, or move it away")
+            raise InputError(
+                script.path,
+                "a different script is there already, nothing was written",
+                "look with --diff; then give --overwrite, or move it away",
+            )
     written = []
     for script in scripts:
         for path, text in _files(script).items():
@@ -49,7 +54,9 @@ def write(scripts: list[Script], overwrite: bool, allowed: Callable[[Script], bo
 
 
 def _files(script: Script) -> dict[Path, str]:
-    return script.beside | {script.path: script.text}  # the script last: when it is there, all that it needs is
+    return script.beside | {
+        script.path: script.text
+    }  # the script last: when it is there, all that it needs is
 
 
 def _read(path: Path) -> str | None:
@@ -57,13 +64,22 @@ def _read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise InputError(path, f"cannot be read ({error})", "move it away") from error
+    except OSError as error:
+        raise_as_input_error(error, path)
+        raise
+    except ValueError:
+        return ""  # not text, so none of ours: different
 
 
 def _difference(path: Path, text: str) -> str:
     before = _read(path)
     if before == text:
         return ""
-    return "".join(difflib.unified_diff((before or "").splitlines(keepends=True), text.splitlines(keepends=True),
-                                        str(path) if before is not None else "/dev/null", str(path)))
+    return "".join(
+        difflib.unified_diff(
+            (before or "").splitlines(keepends=True),
+            text.splitlines(keepends=True),
+            str(path) if before is not None else "/dev/null",
+            str(path),
+        )
+    )
