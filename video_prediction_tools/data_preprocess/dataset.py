@@ -7,7 +7,9 @@ neither the number of ranks nor a restart changes a digit.
 
 import argparse
 import hashlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import netCDF4
 import numpy as np
 
 from video_prediction_tools.data_preprocess import source
-from video_prediction_tools.data_preprocess.fill import Fill
+from video_prediction_tools.data_preprocess.fill import Fill, has_missing, refuse
 from video_prediction_tools.data_preprocess.ranks import Ranks
 from video_prediction_tools.data_preprocess.region import Region, choose_region
 from video_prediction_tools.data_preprocess.restart import earlier_run, remove_strays, whole_outputs
@@ -162,38 +164,77 @@ def make_plan(request: Request, contents: list[source.MonthContent], sw_corner: 
     return Plan(request, tuple(contents), region, step, tuple(source.find_gaps(request.files, contents, step)), recipe)
 
 
-def cut_month(plan: Plan, number: int) -> dict[str, Any]:
-    """Write the pickles of one month.
+class MonthCutter:
+    """Cuts months, one after another, in the same memory.
 
-    Returns:
-        What the metadata keep of it: ``outputs`` (size and SHA-256 by file), ``moments`` of the training hours by
-        variable, number of values ``filled`` by variable.
-
-    Raises:
-        InputError: the file is damaged, holds a time twice with different values, or misses values that may not be
-            filled.
+    Arguments:
+        plan: the data set.
     """
-    request, content, file = plan.request, plan.contents[number], plan.request.files[number]
-    members = request.split.members(content.times)
-    used = np.logical_or.reduce(list(members.values()))
-    data = np.empty((int(used.sum()), len(plan.region.lat), len(plan.region.lon), len(plan.names)), np.float32)
-    times, positions = content.times[used], {split: _as_slice(there[used]) for split, there in members.items()}
-    moments, filled = {}, {}
-    if len(times):
+
+    def __init__(self, plan: Plan):
+        self._plan = plan
+        most = max((len(content.times) for content in plan.contents), default=0)
+        self._data = np.empty((most, len(plan.region.lat), len(plan.region.lon), len(plan.names)), np.float32)
+
+    def cut(self, number: int) -> dict[str, Any]:
+        """Write the pickles of one month.
+
+        Returns:
+            What the metadata keep of it: ``outputs`` (size and SHA-256 by file), ``moments`` of the training hours by
+            variable, number of values ``filled`` by variable.
+
+        Raises:
+            InputError: the file is damaged, holds a time twice with different values, or misses values that may not be
+                filled.
+        """
+        plan, content = self._plan, self._plan.contents[number]
+        hours = {split: np.flatnonzero(there)
+                 for split, there in plan.request.split.members(content.times).items() if there.any()}
+        # the splits lie one behind the other in memory, so that each is written as it stands
+        first = dict(zip(hours, np.cumsum([0, *map(len, hours.values())]).tolist(), strict=False))
+        moments, filled = self._read(number, hours, first)
+        outputs = {}
+        for split, relative in plan.pickles(number).items():
+            data = self._data[first[split]:first[split] + len(hours[split])]
+            size, digest = write_month(plan.request.directory / relative, content.times[hours[split]], data, plan.names,
+                                       plan.region.lat, plan.region.lon)
+            outputs[relative] = {"bytes": size, "sha256": digest}
+        return {"outputs": outputs, "moments": {name: asdict(one) for name, one in moments.items() if one.n},
+                "filled": {name: count for name, count in filled.items() if count}}
+
+    def _read(self, number: int, hours: dict[str, np.ndarray], first: dict[str, int]) -> tuple[dict[str, Moments],
+                                                                                            dict[str, int]]:
+        """Read the hours of all splits into memory; return moments of the training hours and numbers filled."""
+        plan, content, file = self._plan, self._plan.contents[number], self._plan.request.files[number]
+        moments, filled = dict.fromkeys(plan.names, Moments()), dict.fromkeys(plan.names, 0)
         with source.open_netcdf(file.path) as opened:
-            for channel, name in enumerate(plan.names):
-                fields = source.read_fields(opened, file.path, content, name, plan.region)[_as_slice(used)]
-                count = request.fill.apply(fields, channel, name, times, file.path, plan.region.lat)
-                filled |= {name: count} if count else {}
-                if members["train"].any():
-                    moments[name] = asdict(Moments.of(fields[positions["train"]]))
-                data[..., channel] = fields
-    outputs = {}
-    for split, relative in plan.pickles(number).items():
-        size, digest = write_month(request.directory / relative, times[positions[split]], data[positions[split]], plan.names,
-                                   plan.region.lat, plan.region.lon)
-        outputs[relative] = {"bytes": size, "sha256": digest}
-    return {"outputs": outputs, "moments": moments, "filled": filled}
+            readers = [source.FieldReader(opened, file.path, content, name, plan.region) for name in plan.names]
+            for split, start, stop in _parts(hours, readers[0].times_at_once):
+                here = first[split] + int(np.searchsorted(hours[split], start))
+                for channel, (name, reader) in enumerate(zip(plan.names, readers, strict=True)):
+                    fields = reader.read(start, stop)
+                    if has_missing(fields):
+                        if not plan.request.fill.method:
+                            refuse(file.path, name, _all_parts(reader, content.times))
+                        filled[name] += plan.request.fill.apply(fields, channel, name, content.times[start:stop], file.path,
+                                                                plan.region.lat)
+                    if split == "train":
+                        moments[name] = moments[name].joined(Moments.of(fields))
+                    self._data[here:here + stop - start, ..., channel] = fields
+        return moments, filled
+
+
+def _parts(hours: dict[str, np.ndarray], at_once: int) -> Iterator[tuple[str, int, int]]:
+    """Cut each split's hours (positions in the month) into stretches that follow each other in the file."""
+    for split, positions in hours.items():
+        for first, last in time.runs(positions, 1):
+            edges = [first, *range((first // at_once + 1) * at_once, last + 1, at_once), last + 1]
+            yield from ((split, start, stop) for start, stop in pairwise(edges))
+
+
+def _all_parts(reader: source.FieldReader, times: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for _, start, stop in _parts({"": np.arange(len(times))}, reader.times_at_once):
+        yield times[start:stop], reader.read(start, stop)
 
 
 def begin(plan: Plan, opened: OpenRecord, kept: list[int]) -> None:
@@ -222,7 +263,7 @@ def begin(plan: Plan, opened: OpenRecord, kept: list[int]) -> None:
 
 
 def note_months(plan: Plan, opened: OpenRecord, done: list[tuple[int, dict[str, Any]]]) -> None:
-    """Keep finished months (number, value of `cut_month`) in metadata.json, so that they are not done again."""
+    """Keep finished months (number, value of `MonthCutter.cut`) in metadata.json, so that they are not done again."""
     for number, result in done:
         name = plan.request.files[number].name
         opened.record.details["months"][name] = {"moments": result["moments"], "filled": result["filled"]}
@@ -278,14 +319,6 @@ def kept_months(plan: Plan, ranks: Ranks) -> tuple[list[int], bool]:
     kept = [number for number, file in enumerate(plan.request.files)
             if file.name in noted and set(plan.pickles(number).values()) <= whole]
     return kept, earlier.state == "done" and whole == set(earlier.outputs) and len(kept) == len(plan.request.files)
-
-
-def _as_slice(there: np.ndarray) -> slice | np.ndarray:
-    """Return a mask as a slice where its true entries follow each other (a slice needs no copy)."""
-    positions = np.flatnonzero(there)
-    if len(positions) and positions[-1] - positions[0] + 1 == len(positions):
-        return slice(int(positions[0]), int(positions[-1]) + 1)
-    return there
 
 
 def _write_constants(path: Path, fields: dict[str, np.ndarray], region: Region) -> None:

@@ -1,9 +1,9 @@
 """Missing values: refused, or filled in the way that the user says."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from video_prediction_tools.datasets import times as time
 from video_prediction_tools.errors import InputError
@@ -66,24 +66,13 @@ class Fill:
             The number of values filled.
 
         Raises:
-            InputError: there are some and none may be filled, or an hour has no value at all to fill from.
+            InputError: an hour has no value at all to fill from.
         """
-        # one sum tells: anything that is not finite makes it so (or it overflows, and the slow way finds out)
-        if np.isfinite(fields.sum(dtype=np.float64)):
-            return 0
         missing = ~np.isfinite(fields)
-        number = int(missing.sum())
-        hours = np.flatnonzero(missing.any(axis=(1, 2)))
-        if not number:
-            return 0
-        if not self.method:
-            share = 100 * number / missing.size
-            raise InputError(path, f"{variable} has missing values (NaN): {max(share, 0.001):.3g} % of this month's values, "
-                             f"first at {time.text(times[hours[0]])}", _REMEDY)
         if self.method == "values":
             fields[missing] = self.values[channel]
-            return number
-        for hour in hours:
+            return int(missing.sum())
+        for hour in np.flatnonzero(missing.any(axis=(1, 2))):
             if missing[hour].all():
                 raise InputError(path, f"{variable} has no value at all at {time.text(times[hour])}, so that --fill "
                                  f"{self.method} has nothing to fill from",
@@ -92,11 +81,42 @@ class Fill:
                 fields[hour][missing[hour]] = fields[hour][~missing[hour]].mean(dtype=np.float64)
             else:
                 _fill_nearest(fields[hour], missing[hour], lat)
-        return number
+        return int(missing.sum())
+
+
+def has_missing(fields: np.ndarray) -> bool:
+    """Say whether a value is missing (not finite): one sum tells nearly always, and it is quick."""
+    with np.errstate(invalid="ignore"):  # inf - inf
+        total = fields.sum(dtype=np.float64)
+    return not np.isfinite(total) and not np.isfinite(fields).all()
+
+
+def refuse(path: object, variable: str, parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Raise the error about missing values.
+
+    Arguments:
+        path: the file.
+        variable: short name.
+        parts: all times (int64 ``[T]``) and fields (float32 ``[T, H, W]``) of the file, in order.
+
+    Raises:
+        InputError: always; it says which share is missing and when first.
+    """
+    missing, number, first = 0, 0, None
+    for times, fields in parts:
+        bad = ~np.isfinite(fields)
+        missing, number = missing + int(bad.sum()), number + bad.size
+        if first is None and bad.any():
+            first = times[bad.any(axis=(1, 2)).argmax()]
+    share = max(100 * missing / number, 0.001)
+    raise InputError(path, f"{variable} has missing values (NaN): {share:.3g} % of the values, first at {time.text(first)}",
+                     _REMEDY)
 
 
 def _fill_nearest(field: np.ndarray, missing: np.ndarray, lat: np.ndarray) -> None:
     """Fill a field ``[H, W]`` in place from the nearest grid points; a degree of longitude shrinks with latitude."""
+    from scipy.ndimage import distance_transform_edt  # takes a second, and is rarely needed
+
     squeeze = max(0.05, float(np.cos(np.deg2rad(np.mean(lat)))))
     rows, columns = distance_transform_edt(missing, sampling=(1.0, squeeze), return_distances=False, return_indices=True)
     field[missing] = field[rows[missing], columns[missing]]

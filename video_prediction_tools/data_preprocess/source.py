@@ -15,6 +15,7 @@ from video_prediction_tools.metadata.names import constants_file, month_file
 from video_prediction_tools.metadata.record import Record
 from video_prediction_tools.metadata.variables import Variable
 
+_TIMES_AT_ONCE = 64  # some MB of a region: what is worked on stays in the processor's cache
 REMEDY = "delete this file and run the step 'extract' again"
 
 
@@ -188,28 +189,48 @@ def open_netcdf(path: Path) -> Iterator[netCDF4.Dataset]:
         raise InputError(path, f"cannot be read, it is damaged or no NetCDF file ({error})", REMEDY) from error
 
 
-def read_fields(opened: netCDF4.Dataset, path: Path, content: MonthContent, variable: str, region: Region) -> np.ndarray:
-    """Read one variable of a month, only the region's part of it.
+class FieldReader:
+    """Reads one variable of a month part by part, and only the region of it.
 
     Arguments:
         opened: the file, from `open_netcdf`.
-
-    Returns:
-        float32 ``[T, H, W]`` at ``content.times``; what the file marks as missing is NaN.
+        path: its path, for error messages.
+        content: what it holds.
+        variable: short name.
+        region: which part of the grid.
 
     Raises:
         InputError: a time is there twice with different values.
     """
-    stored = opened[variable]
-    fields = region.cut(stored, slice(None))
-    marked = getattr(stored, "_FillValue", netCDF4.default_fillvals["f4"])
-    if not np.isnan(marked):
-        fields[fields == np.float32(marked)] = np.nan
-    for one, other in content.doubles:
-        if not np.array_equal(fields[one], fields[other], equal_nan=True):
-            raise InputError(path, f"holds {time.text(opened['time'][one])} twice, with different values of {variable}",
-                             "find out which one is right and extract the month again")
-    return fields[content.order] if content.doubles or content.unsorted else fields
+
+    def __init__(self, opened: netCDF4.Dataset, path: Path, content: MonthContent, variable: str, region: Region):
+        self._stored, self._region = opened[variable], region
+        self._marked = getattr(self._stored, "_FillValue", netCDF4.default_fillvals["f4"])
+        self._all = None
+        if content.doubles or content.unsorted:  # rare: the month is put in order as a whole
+            fields = region.cut(self._stored, slice(None))
+            for one, other in content.doubles:
+                if not np.array_equal(fields[one], fields[other], equal_nan=True):
+                    raise InputError(path, f"holds {time.text(opened['time'][one])} twice, with different values of "
+                                     f"{variable}", "find out which one is right and extract the month again")
+            self._all = fields[content.order]
+
+    @property
+    def times_at_once(self) -> int:
+        """How many times to read at once: whole chunks of the file (each is decompressed once), and not too many."""
+        chunks = self._stored.chunking()
+        chunk = chunks[0] if isinstance(chunks, list) else 1
+        return chunk * max(1, _TIMES_AT_ONCE // chunk)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Return float32 ``[T, H, W]`` at ``content.times[start:stop]``; what the file marks as missing is NaN."""
+        if self._all is not None:
+            fields = self._all[start:stop]
+        else:
+            fields = self._region.cut(self._stored, slice(start, stop))
+        if not np.isnan(self._marked):
+            fields[fields == np.float32(self._marked)] = np.nan
+        return fields
 
 
 def read_constants(directory: Path, extracted: Record, content: MonthContent, region: Region) -> dict[str, np.ndarray]:

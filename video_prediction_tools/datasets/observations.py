@@ -12,7 +12,6 @@ import numpy as np
 from video_prediction_tools.datasets import times as time
 from video_prediction_tools.datasets.pickles import read_month
 from video_prediction_tools.errors import InputError
-from video_prediction_tools.metadata.files import sha256
 from video_prediction_tools.metadata.names import month_pickle
 from video_prediction_tools.metadata.record import FILE_NAME, require_done
 
@@ -75,13 +74,15 @@ class Observations:
             float32 ``[N, H, W, C]``, physical units; NaN where the data set has no such hour.
         """
         times = np.asarray(times, np.int64)
-        found = np.full((len(times), *self.shape), np.nan, np.float32)
-        there = np.flatnonzero(self.has(times))
+        found = np.empty((len(times), *self.shape), np.float32)
+        there = self.has(times)
+        found[~there] = np.nan
+        there = np.flatnonzero(there)
         months = np.array([time.year_and_month(moment) for moment in times[there]], np.int64).reshape(-1, 2)
         for month in np.unique(months, axis=0):
             wanted = there[(months == month).all(axis=1)]
             month_times, data = self._month(*month.tolist())
-            found[wanted] = data[np.searchsorted(month_times, times[wanted])]
+            found[time.as_slice(wanted)] = data[time.as_slice(np.searchsorted(month_times, times[wanted]))]
         return found
 
     def hourly_climatology(self) -> np.ndarray:
@@ -122,10 +123,7 @@ class Observations:
 
     def _read(self, split: str, year: int, month: int) -> dict:
         path = month_pickle(self.directory, split, year, month)
-        noted = self._outputs.get(path.relative_to(self.directory).as_posix(), {})
-        if path.is_file() and sha256(path) != noted.get("sha256"):
-            raise InputError(path, "is not the file that preprocess 1 wrote here (damaged, or of another data set)", _REMEDY)
-        content = read_month(path)
+        content = read_month(path, self._outputs.get(path.relative_to(self.directory).as_posix(), {}).get("sha256", ""))
         start, stop = time.month_start(year, month), time.month_start(year, month + 1)
         hours = self._hours[split]
         if (content["variables"] != list(self.variables) or content["data"].shape[1:] != self.shape

@@ -46,18 +46,25 @@ def write_month(path: Path, times: np.ndarray, data: np.ndarray, variables: Sequ
     return sink.size, sink.sha256()
 
 
-def read_month(path: Path) -> dict[str, Any]:
+def read_month(path: Path, digest: str | None = None) -> dict[str, Any]:
     """Read one month of one split.
+
+    Arguments:
+        path: the pickle.
+        digest: SHA-256 that the file must have (None: not compared).
 
     Returns:
         The dictionary that `write_month` wrote: times, data, variables, lat, lon.
 
     Raises:
-        InputError: the file is missing or damaged, wants to import something, or holds something else.
+        InputError: the file is missing or damaged, wants to import something, holds something else, or is not the one
+            that was noted.
     """
     try:
         with open(path, "rb") as handle:
-            content = _ArraysOnly(handle).load()
+            source = handle if digest is None else HashedFile(handle)
+            content = _ArraysOnly(source).load()
+            changed = digest is not None and source.rest_sha256() != digest
     except FileNotFoundError:
         raise InputError(path, "does not exist", _REMEDY) from None
     except _ForbiddenImport as error:
@@ -67,6 +74,8 @@ def read_month(path: Path) -> dict[str, Any]:
         raise InputError(path, f"cannot be read ({error.strerror})", _REMEDY) from error
     except Exception as error:  # a damaged pickle can end in nearly any exception
         raise InputError(path, f"is damaged ({str(error) or type(error).__name__})", _REMEDY) from error
+    if changed:
+        raise InputError(path, "is not the file that preprocess 1 wrote here (damaged, or of another data set)", _REMEDY)
     _validate(path, content)
     return content
 

@@ -162,12 +162,12 @@ def _refuse_overlap(path: Path, first: tuple[str, Range], second: tuple[str, Ran
     (one, early), (other, late) = first, second
     if late.start >= early.stop:
         return
-    if late.stop > early.stop:
+    if one == other:
+        remedy = "name every time once"
+    elif late.stop > early.stop:
         remedy = f"let {other} begin at {_short(early.stop)}"
     else:
         remedy = f"take {late.label} out of {one} or out of {other}"
-    if SPLITS.index(other) < SPLITS.index(one) and late.stop > early.stop:
-        remedy += f", or let {one} end before {_short(late.start)}"
     raise InputError(path, f"{other} {late.label} overlaps {one} {early.label}", remedy)
 
 

@@ -56,3 +56,10 @@ def runs(times: np.ndarray, step: int) -> list[tuple[int, int]]:
 def compact(seconds_: int) -> str:
     """Write a time for file names, ``20190301T00`` (UTC)."""
     return datetime.fromtimestamp(int(seconds_), UTC).strftime("%Y%m%dT%H")
+
+
+def as_slice(positions: np.ndarray) -> slice | np.ndarray:
+    """Return positions (int ``[N]``) as a slice where they follow each other: a slice of an array needs no copy."""
+    if len(positions) and np.array_equal(positions, np.arange(positions[0], positions[0] + len(positions))):
+        return slice(int(positions[0]), int(positions[0]) + len(positions))
+    return positions
