@@ -59,9 +59,10 @@ class CopernicusClient:
         _say_repetitions()
         with warnings.catch_warnings():  # the news of the CDS could not be read: of no concern
             warnings.simplefilter("ignore")
-            self._client = Client(quiet=True, progress=False, delete=False, timeout=60, retry_max=retries + 1,
-                                  sleep_max=LONGEST_POLL, info_callback=self._tell)
-        self._client.client.retry_after = BACK_OFF
+            self._client = Client(quiet=True, progress=False, delete=False, timeout=60, retry_max=1, sleep_max=BACK_OFF[0],
+                                  info_callback=self._tell)
+        sender = self._client.client  # before this point one try has to do: it only read the news
+        sender.maximum_tries, sender.retry_after, sender.sleep_max = retries + 1, BACK_OFF, LONGEST_POLL
 
     def _tell(self, message: str, *rest: Any) -> None:
         say(f"{self._label}: CDS: {message % rest if rest else message}")
@@ -128,11 +129,11 @@ def raise_for(error: requests.RequestException, request: DataRequest, url: str) 
     if status == 403 and "licence" in reason.lower():
         raise InputError("--source cds", f"the licence of {request.dataset} has not been accepted",
                          f"accept it once, logged in, at {page}?tab=download#manage-licences") from error
-    if status == 404 and "process" in reason.lower():
-        raise InputError("--source cds", f"the CDS has no data set {request.dataset}",
-                         f"look at {page}; update AMBS if it was renamed") from error
     if status in (404, 405) and "costing" in reason:
         return
+    if status == 404 and "/processes/" in reason:
+        raise InputError("--source cds", f"the CDS has no data set {request.dataset}",
+                         f"look at {page}; update AMBS if it was renamed") from error
     if status is None or status >= 500 or status in (408, 429):
         raise InputError("--source cds", f"{url} does not answer ({reason[:200]})",
                          "check the network (compute nodes often have none) and start again: finished months are kept"

@@ -6,7 +6,6 @@ Coordinates are known by their CF attributes or by the names that CDS (old and n
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -39,16 +38,16 @@ def index_labelled(path: Path, wanted: Wanted) -> Contents:
     series, others, notes = [], [], []
     with _reading(path):
         _check_length(path)
-        data = _open(path)
-        for field, array in data.data_vars.items():
-            matches = wanted.bearing([str(field)])
-            if not matches:
-                others.append(str(field))
-            for variable, other in matches:
-                try:
-                    series.append(_series(path, str(field), array, variable, other))
-                except _Unusable as reason:
-                    notes.append(f"{path} ({field}) {reason}")
+        with _open(path) as data:
+            for field, array in data.data_vars.items():
+                matches = wanted.bearing([str(field)])
+                if not matches:
+                    others.append(str(field))
+                for variable, other in matches:
+                    try:
+                        series.append(_series(path, str(field), array, variable, other))
+                    except _Unusable as reason:
+                        notes.append(f"{path} ({field}) {reason}")
     return Contents(tuple(series), tuple(others), tuple(notes))
 
 
@@ -62,7 +61,6 @@ def _check_length(path: Path) -> None:
         raise damaged(path, f"it has {there} bytes of {required}")
 
 
-@lru_cache(maxsize=8)
 def _open(path: Path) -> xr.Dataset:
     engine = "zarr" if path.is_dir() else "netcdf4"
     with warnings.catch_warnings():  # stores without consolidated metadata, odd fill values: none of it concerns a user
@@ -114,24 +112,21 @@ def _series(path: Path, field: str, array: xr.DataArray, variable: Variable, oth
     packing = abs(float(array.encoding.get("scale_factor", 0.0)) * factor) / 2
 
     def read(indices: np.ndarray, window: Window) -> np.ndarray:
-        with _reading(path):
-            stored = _open(path)[field]
+        with _reading(path), _open(path) as data:
+            stored = data[field]
             if level is not None:
                 stored = stored.isel({dimension["level"]: level})
             if time_name:
                 stored = stored.isel({time_name: _slice(indices)})
-            rows, columns = _slice(window.rows), _slice(window.columns)
-            stored = stored.isel({dimension["lat"]: rows, dimension["lon"]: columns})
-            order = [time_name, dimension.get("expver"), dimension["lat"], dimension["lon"]]
-            order = [name for name in order if name]
+            stored = stored.isel({dimension["lat"]: _slice(window.rows), dimension["lon"]: _slice(window.columns)})
+            order = [name for name in (time_name, dimension.get("expver"), dimension["lat"], dimension["lon"]) if name]
             rest = [name for name in stored.dims if name not in order]  # all of length 1
             values = np.asarray(stored.transpose(*rest, *order).values, dtype=np.float64)
             values = values.reshape([stored.sizes[name] for name in order])
-        if not time_name:
-            values = values[None]
-        values = values[_within(indices)] if time_name else values
-        if "expver" in dimension:
-            values = _final_before_preliminary(values, _open(path)[field][dimension["expver"]].values)
+            versions = data[dimension["expver"]].values if "expver" in dimension else None
+        values = values[_within(indices)] if time_name else values[None]
+        if versions is not None:
+            values = _final_before_preliminary(values, versions)
         values = values[:, _within(window.rows)][:, :, _within(window.columns)]
         return (values * factor + offset).astype(np.float32)
 
