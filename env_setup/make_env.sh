@@ -75,17 +75,21 @@ if [[ -n "$modules" ]]; then
 fi
 
 locks=("$here/requirements.lock")
-[[ $dev == no ]] || locks+=("$here/requirements-dev.lock")
 stamp="$("$python" -VV | tr '\n' ' ')$repository $machine ${modules//$'\n'/ } $(cat "${locks[@]}" "$repository/pyproject.toml" | cksum)"
 stamp_file="$environment/ambs-stamp"
-[[ $dev == no ]] || stamp_file="$environment/ambs-stamp-dev"
+wanted="$stamp"
+if [[ $dev == yes ]]; then
+  locks+=("$here/requirements-dev.lock")
+  stamp_file="$environment/ambs-stamp-dev"
+  wanted="$stamp $(cksum <"$here/requirements-dev.lock")"
+fi
 mkdir -p "$repository/virtual_envs" 2>/dev/null || fail "$repository/virtual_envs: cannot be made; clone to a directory that you may write to"
 if command -v flock >/dev/null; then
   exec 9>"$repository/virtual_envs/.$name.lock"
   flock -n 9 || { echo "waiting for another create_env.sh $name to end"; flock 9; }
 fi
 
-if [[ -r "$stamp_file" && "$(cat "$stamp_file")" == "$stamp" ]] \
+if [[ -r "$stamp_file" && "$(cat "$stamp_file")" == "$wanted" ]] \
   && "$environment/bin/python" -c 'import video_prediction_tools' 2>/dev/null; then
   echo "environment: $environment (up to date)"
   exit 0
@@ -126,7 +130,7 @@ logged() {  # run a command into the log, saying from time to time that it still
 }
 
 explain_failure() {
-  tail -n 5 "$log" >&2
+  tail -n 5 "$log" | sed 's/^/  /' >&2
   if grep -qiE 'no space left|errno 28|disk quota' "$log"; then
     fail "$environment: no space left; free some (also in ${TMPDIR:-/tmp}) and start again, what is installed is kept"
   elif grep -qiE 'temporary failure in name|network is unreachable|connection (refused|timed out|reset)|max retries|dns error|no matching distribution|could not find a version' "$log"; then
@@ -157,5 +161,6 @@ else
   logged "$inside" -m pip install --disable-pip-version-check --no-input --no-deps --no-build-isolation -e "$repository"
 fi
 printf '%s' "${modules:+$modules$'\n'}" >"$environment/ambs-modules"
-printf '%s\n' "$stamp" >"$stamp_file"
+printf '%s\n' "$wanted" >"$stamp_file"
+printf '%s\n' "$stamp" >"$environment/ambs-stamp"  # what the tests need holds what all need
 echo "environment: $environment (ready, $SECONDS s)"

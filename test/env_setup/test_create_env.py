@@ -1,0 +1,272 @@
+"""create_env.sh: from bash and zsh, from any directory, and nothing changed in the shell when it fails.
+
+The clone that it works on here has a lock file with one small package, so that an environment is made in seconds.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SHELLS = ("bash", "zsh")
+# writes variables, functions, traps, options and the directory of a shell to a file, less what changes by itself
+SNAPSHOT = r"""
+snapshot() {
+  {
+    typeset -p | grep -a -v -E "^(declare|typeset|export|readonly|integer)?( -[-a-zA-Z0-9]+)*( [0-9]+)?( '?)(\
+_|LINENO|BASH_[A-Z]+|FUNCNAME|RANDOM|SRANDOM|SECONDS|EPOCH[A-Z]+|PIPESTATUS|pipestatus|status|TTYIDLE|ZSH_EVAL_CONTEXT|\
+argv|ARGC|code|funcstack|[^a-zA-Z_])('?)(=|$)"
+    typeset -f
+    trap
+    pwd
+    if [ -n "${ZSH_VERSION:-}" ]; then setopt; else set +o; shopt; fi
+  } >"$1" 2>/dev/null
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def clone(repository, tmp_path_factory):
+    """A clone (with a blank and a quote in its path) whose lock files hold setuptools only."""
+    directory = tmp_path_factory.mktemp("it's a") / "clone of ambs"
+    listed = subprocess.run(
+        ["git", "-C", repository, "ls-files", "-z", "video_prediction_tools", "templates", "env_setup"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\0")
+    for name in [*filter(None, listed), "pyproject.toml", "README.md"]:
+        target = directory / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(repository / name, target)
+    lock = directory / "env_setup" / "requirements.lock"
+    lock.write_text(re.search(r"^setuptools==(?:.*\\\n)+.*\n", lock.read_text(), re.M)[0])
+    (directory / "env_setup" / "requirements-dev.lock").write_text(lock.read_text())
+    return directory
+
+
+@pytest.fixture
+def source(clone, tmp_path, run_command):
+    """Return a function that sources create_env.sh in a new shell and says what became of that shell."""
+
+    def run(shell, *words, env=None, before="", timeout=200):
+        script = tmp_path / "session"
+        script.write_text(f"""
+            {SNAPSHOT}
+            {before}
+            code=0
+            snapshot "{tmp_path}/before.txt"
+            source "$CREATE_ENV" {" ".join(words) if words else '"$@"'} || code=$?
+            snapshot "{tmp_path}/after.txt"
+            echo "code=$code"
+            echo "python=$(command -v python)"
+        """)
+        here = {"CREATE_ENV": str(clone / "env_setup" / "create_env.sh"), "VIRTUAL_ENV": "", **(env or {})}
+        command = [shell, *(["-f"] if shell == "zsh" else ["--norc"]), script]
+        done = run_command(command, env=here, cwd=tmp_path, timeout=timeout)
+        found = dict(re.findall(r"^(code|python)=(.*)$", done.stdout, re.M))
+        unchanged = (tmp_path / "before.txt").read_text() == (tmp_path / "after.txt").read_text()
+        return done, int(found["code"]), found["python"], unchanged
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def made(clone, run_command):
+    """The environment `small`, made once."""
+    script = f"cd / && source '{str(clone).replace(chr(39), chr(39) + chr(92) + chr(39) + chr(39))}/env_setup/create_env.sh' small"
+    done = run_command(["bash", "-c", script], timeout=300)
+    if "could not be fetched" in done.stderr and os.environ.get("CI", "").lower() not in ("1", "true"):
+        pytest.skip("no network")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return clone / "virtual_envs" / "small"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_it_is_activated(shell, made, source):
+    done, code, python, _ = source(shell, "small")
+    assert code == 0, done.stderr
+    assert python == str(made / "bin" / "python")
+    assert "(up to date)" in done.stdout and "machine: " in done.stdout
+
+
+def test_the_package_is_that_of_the_clone(made, clone, run_command):
+    done = run_command(
+        [made / "bin" / "python", "-c", "import video_prediction_tools as p; print(p.__file__)"], cwd="/"
+    )
+    assert done.stdout.startswith(str(clone)), done.stderr
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_strict_shell_with_another_environment_active(shell, made, source):
+    done, code, python, _ = source(shell, "small", before="set -eu\ncd /\nCDPATH=/usr:/\nexport CDPATH")
+    assert code == 0, done.stderr
+    assert python == str(made / "bin" / "python")
+
+
+def test_an_unfinished_environment_is_finished_with_what_the_tests_need(made, source):
+    (made / "ambs-stamp").unlink()
+    done, code, _, _ = source("bash", "small", "--dev")
+    assert code == 0 and "(ready, " in done.stdout, done.stderr
+    for words in (("small", "--dev"), ("--dev", "small"), ("small",)):
+        assert "(up to date)" in source("bash", *words)[0].stdout
+
+
+@pytest.fixture
+def fake_pythons(tmp_path):
+    """A directory for PATH whose Pythons are all answered by a script."""
+
+    def make(body):
+        directory = tmp_path / "fake"
+        directory.mkdir()
+        for name in ("python3", "python3.11", "python3.12", "python3.13"):
+            (directory / name).write_text(f"#!/bin/bash\n{body}\n")
+            (directory / name).chmod(0o755)
+        return {"PATH": f"{directory}:/usr/bin:/bin"}
+
+    return make
+
+
+def refused(result, said):
+    done, code, python, unchanged = result
+    errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+    assert code == 2 and len(errors) == 1, done.stderr
+    assert said in errors[0] and "; " in errors[0], errors[0]
+    assert "clone of ambs" not in python
+    assert unchanged
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "no name is given"),
+        (["'a b'"], "'a b' cannot be the name of an environment"),
+        (["../x"], "cannot be the name"),
+        (["'$(touch x)'"], "cannot be the name"),
+        (["a", "b"], "'b' is one word too many"),
+        (["a", "--dve"], "unknown option '--dve'"),
+        (["-x"], "unknown option '-x'"),
+    ],
+)
+def test_wrong_words_change_nothing(shell, words, said, source, tmp_path):
+    refused(source(shell, *words, before="trap 'echo bye' EXIT\nmine=1\nset -u"), said)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_no_python(shell, source, fake_pythons):
+    refused(
+        source(shell, "other", env=fake_pythons("exit 1")),
+        "there is no Python 3.11, 3.12 or 3.13 here; install one",
+    )
+
+
+def test_no_ensurepip(source, fake_pythons, clone):
+    python = shutil.which("python3", path="/usr/bin:/usr/local/bin") or shutil.which("python3")
+    body = f'[[ "$*" != *"import ensurepip"* ]] || exit 1\nexec {python} "$@"'
+    refused(
+        source("bash", "other", env=fake_pythons(body)),
+        "(no ensurepip); install it (Debian: apt-get install python3.",
+    )
+    assert not (clone / "virtual_envs" / "other").exists()
+
+
+def test_no_space(source, clone):
+    refused(source("bash", "other", env={"AMBS_NEEDED_MB": "999999999"}), "999999999 MB needed); free some")
+    assert not (clone / "virtual_envs" / "other").exists()
+
+
+def test_a_directory_that_is_no_environment(source, clone):
+    (clone / "virtual_envs" / "photos").mkdir(parents=True)
+    (clone / "virtual_envs" / "photos" / "me.png").write_text("x")
+    refused(source("bash", "photos"), "is there and is no virtual environment; move it away")
+    assert (clone / "virtual_envs" / "photos" / "me.png").exists()
+
+
+def test_no_network(source, clone, tmp_path, made):
+    shutil.copytree(made, clone / "virtual_envs" / "offline", symlinks=True)
+    (clone / "virtual_envs" / "offline" / "ambs-stamp").unlink()
+    lock = clone / "env_setup" / "requirements.lock"
+    text = lock.read_text()
+    lock.write_text(text + f"iniconfig==2.3.1 --hash=sha256:{'0' * 64}\n")
+    offline = {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_FIND_LINKS": "",
+        "PIP_EXTRA_INDEX_URL": "",
+        "PIP_RETRIES": "0",
+        "PIP_NO_CACHE_DIR": "1",
+        "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple",
+        "UV_INDEX_URL": "http://127.0.0.1:9/simple",
+        "UV_NO_CACHE": "1",
+        "UV_HTTP_RETRIES": "0",
+    }
+    try:
+        refused(
+            source("bash", "offline", env=offline), "the packages could not be fetched; check the network"
+        )
+    finally:
+        lock.write_text(text)
+
+
+def test_an_unknown_machine(source, error_line):
+    done, code, _, unchanged = source("bash", "other", env={"AMBS_MACHINE": "juwel"})
+    assert code == 2 and unchanged
+    assert [line for line in done.stderr.splitlines() if "ERROR" in line] == [
+        "ERROR: $AMBS_MACHINE: unknown machine 'juwel'; did you mean 'juwels'?"
+    ]
+
+
+def test_a_machine_with_modules_but_no_module_command(source):
+    refused(
+        source(
+            "bash", "other", env={"AMBS_MACHINE": "juwels", "LMOD_PKG": "", "MODULESHOME": "", "BASH_ENV": ""}
+        ),
+        "there is no module command",
+    )
+
+
+def test_modules_are_loaded_in_the_users_shell_too(source, tmp_path, made):
+    module = 'module() { echo "module $*" >>"$MODULE_CALLS"; }; export -f module'
+    calls = tmp_path / "calls"
+    done, code, python, _ = source(
+        "bash", "small", env={"AMBS_MACHINE": "hdfml", "MODULE_CALLS": str(calls)}, before=module
+    )
+    assert code == 0, done.stderr
+    one_time = ["module --force purge"] + [
+        f"module load {name}"
+        for name in ("Stages/2024", "GCC", "ParaStationMPI", "Python", "mpi4py", "netcdf4-python")
+    ]
+    assert calls.read_text().splitlines() == one_time * 2
+
+
+@pytest.mark.parametrize("command", [["bash"], ["zsh", "-f"], ["sh"]])
+def test_executed_it_says_that_it_must_be_sourced(command, clone, run_command):
+    done = run_command([*command, clone / "env_setup" / "create_env.sh", "small"])
+    assert done.returncode == 2 and done.stdout == ""
+    assert "type: source env_setup/create_env.sh <env_name>" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_shell_scripts_are_clean(repository, run_command):
+    scripts = [
+        repository / name
+        for name in (
+            "env_setup/create_env.sh",
+            "env_setup/make_env.sh",
+            "demo/run_demo.sh",
+            ".ci/run",
+            "video_prediction_tools/config_runscripts/setup_runscript_templates.sh",
+        )
+    ]
+    for script in scripts:
+        assert run_command(["bash", "-n", script]).returncode == 0
+    for script in (scripts[0], scripts[-1]):
+        assert run_command(["zsh", "-n", script]).returncode == 0
+    if shutil.which("shellcheck") is None and os.environ.get("CI", "").lower() not in ("1", "true"):
+        pytest.skip("shellcheck is not installed (bash -n was run)")
+    done = run_command(["shellcheck", "-x", *scripts], cwd=Path(repository))
+    assert done.returncode == 0, done.stdout
