@@ -1,10 +1,11 @@
 """create_env.sh: from bash and zsh, from any directory, and nothing changed in the shell when it fails.
 
-The clone that it works on here has a lock file with one small package, so that an environment is made in seconds.
+The clone that it works on has a lock file with one small package: an environment is made in seconds.
 """
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 SHELLS = ("bash", "zsh")
-# writes variables, functions, traps, options and the directory of a shell to a file, less what changes by itself
+# writes variables, functions, traps, options and directory of a shell to a file, less what changes by itself
 SNAPSHOT = r"""
 snapshot() {
   {
@@ -77,7 +78,7 @@ def source(clone, tmp_path, run_command):
 @pytest.fixture(scope="module")
 def made(clone, run_command):
     """The environment `small`, made once."""
-    script = f"cd / && source '{str(clone).replace(chr(39), chr(39) + chr(92) + chr(39) + chr(39))}/env_setup/create_env.sh' small"
+    script = f"cd / && source {shlex.quote(str(clone / 'env_setup' / 'create_env.sh'))} small"
     done = run_command(["bash", "-c", script], timeout=300)
     if "could not be fetched" in done.stderr and os.environ.get("CI", "").lower() not in ("1", "true"):
         pytest.skip("no network")
