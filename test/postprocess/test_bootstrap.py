@@ -15,14 +15,14 @@ def naive_means(values: np.ndarray, blocks: MovingBlocks) -> np.ndarray:
     means, done = [], 0
     while done < blocks.draws:
         batch = min(100, blocks.draws - done)
-        for starts in random.integers(0, blocks.n - blocks.length + 1, size=(batch, number)):
-            index = np.concatenate([np.arange(start, start + blocks.length) for start in starts])[:blocks.n]
+        for starts in random.integers(0, blocks.n, size=(batch, number)):
+            index = np.concatenate([np.arange(start, start + blocks.length) for start in starts])[:blocks.n] % blocks.n
             means.append(np.nanmean(values[index], axis=0))
         done += batch
     return np.array(means)
 
 
-@pytest.mark.parametrize(("n", "length"), [(60, 24), (48, 24), (149, 24), (30, 1), (7, 7)])
+@pytest.mark.parametrize(("n", "length"), [(60, 24), (48, 24), (149, 24), (30, 1), (7, 7), (5, 9)])
 def test_same_as_a_plain_loop(n, length):
     values = np.random.default_rng(0).normal(size=(n, 3, 2))
     values[2, 1, 0] = np.nan
@@ -36,6 +36,12 @@ def test_every_draw_has_n_members_and_whole_blocks():
     assert counts.shape == (120, 50)
     assert (counts.sum(axis=1) == 50).all()
     assert [batch.shape[0] for batch in blocks.counts()] == [100, 20]
+
+
+def test_all_init_times_are_drawn_equally_often():
+    """Those at the ends as well, so an interval lies about its value."""
+    counts = np.concatenate(list(MovingBlocks(50, 20, draws=4000).counts()))
+    np.testing.assert_allclose(counts.mean(axis=0), 1.0, atol=0.06)
 
 
 def test_same_draws_for_all():

@@ -1,8 +1,11 @@
-"""Uncertainty of a score: moving-block bootstrap over init_time (Kuensch 1989; Wilks 2019, section 5.3.5).
+"""Uncertainty of a score: moving-block bootstrap over init_time (Kuensch 1989, doi:10.1214/aos/1176347265).
 
 Forecasts started an hour apart share most of their weather. Drawing single forecasts would take them for independent
 and give intervals that are far too narrow; blocks of consecutive init_times keep their dependence. One set of draws
 serves all products, so differences between them are paired.
+
+The blocks are laid on a circle (Politis and Romano 1992): the last init_time is followed by the first. Otherwise the first
+and last forecasts would be drawn less often than the others, and with few blocks the interval may even miss its own value.
 """
 
 import math
@@ -39,18 +42,17 @@ class MovingBlocks:
     def counts(self) -> Iterator[np.ndarray]:
         """Yield how often each init_time was drawn, float64 `[draws, n]`, in batches of at most `DRAWS_AT_A_TIME`.
 
-        A draw strings together ceil(n / length) blocks, each beginning at any of the first n - length + 1 init_times
-        with equal chance, and cuts the last one so that n init_times are drawn.
+        A draw strings together ceil(n / length) blocks, each beginning at any init_time with equal chance, and cuts the
+        last one so that n init_times are drawn.
         """
         random = np.random.default_rng(self.seed)
-        length = min(self.length, self.n)
-        blocks = math.ceil(self.n / length)
-        lengths = np.full(blocks, length)
-        lengths[-1] = self.n - length * (blocks - 1)
+        blocks = math.ceil(self.n / self.length)
+        lengths = np.full(blocks, self.length)
+        lengths[-1] = self.n - self.length * (blocks - 1)
         done = 0
         while done < self.draws:
             batch = min(DRAWS_AT_A_TIME, self.draws - done)
-            first = random.integers(0, self.n - length + 1, size=(batch, blocks))
+            first = random.integers(0, self.n, size=(batch, blocks))
             yield _coverage(first, first + lengths, self.n)
             done += batch
 
@@ -81,13 +83,13 @@ class MovingBlocks:
 
 
 def _coverage(first: np.ndarray, end: np.ndarray, n: int) -> np.ndarray:
-    """Count how many of the ranges ``first..end-1`` `[batch, blocks]` hold each of n positions: `[batch, n]`."""
-    batch = first.shape[0]
-    row = np.arange(batch)[:, np.newaxis]
-    change = np.zeros((batch, n + 1))
+    """Count how many of the ranges ``first..end-1`` `[batch, blocks]` hold each of n positions of a circle: `[batch, n]`."""
+    row = np.arange(first.shape[0])[:, np.newaxis]
+    change = np.zeros((first.shape[0], 2 * n + 1))
     np.add.at(change, (row, first), 1.0)
     np.add.at(change, (row, end), -1.0)
-    return np.cumsum(change[:, :n], axis=1)
+    twice_around = np.cumsum(change, axis=1)
+    return twice_around[:, :n] + twice_around[:, n:2 * n]
 
 
 def paired_difference(blocks: MovingBlocks, one: Mapping[object, np.ndarray], other: Mapping[object, np.ndarray],

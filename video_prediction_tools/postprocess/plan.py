@@ -154,6 +154,8 @@ def _require_positive(options: Namespace) -> None:
         value = getattr(options, flag)
         if value is not None and value < 1:
             raise InputError(f"--{flag}", f"{value} is below 1", "give 1 or more")
+    if options.seed < 0:
+        raise InputError("--seed", f"{options.seed} is below 0", "give 0 or more")
 
 
 def _model_name(model_dir: Path, record: Record) -> str:

@@ -1,5 +1,6 @@
 """How all plots look: colours that colour-blind readers can tell apart, units, times, and the mark of synthetic data."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -41,11 +42,7 @@ def pretty_unit(unit: str) -> str:
     if unit == "1":
         return ""
     raised = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
-    words = []
-    for word in unit.split():
-        letters = word.rstrip("-0123456789")
-        words.append(letters + word[len(letters):].translate(raised))
-    return " ".join(words)
+    return re.sub(r"(?<=[A-Za-z)])-?\d+", lambda power: power[0].translate(raised), unit)
 
 
 def in_brackets(unit: str) -> str:

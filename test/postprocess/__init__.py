@@ -1,0 +1,1 @@
+"""Tests of postprocess (a package, so that they can share the writers in conftest.py)."""
