@@ -280,7 +280,7 @@ def _in_period(contents: Contents, months: Sequence[Month], variables: Sequence[
 
 def _not_there(variable: Variable, contents: Contents, name: str) -> InputError:
     held = sorted({*contents.others, *(one.name for one in contents.series)})
-    notes = [note for note in contents.notes if f"({variable.short_name})" in note or "taken" in note or "level" in note]
+    notes = [reason for name_there, reason in contents.notes if name_there == variable.short_name]
     what = f"'{variable.short_name}' is not in the archive {name}" + (f": {notes[0]}" if notes else "")
     return InputError("--variables", what, f"it holds {', '.join(held) or 'no other fields'}; name another one, or say with "
                                            f"--source_names {variable.short_name}=NAME what it is called there")

@@ -71,7 +71,8 @@ def make_plan(destination: Path, request: dict[str, Any], months: Sequence[Month
         InputError: the directory was made by another request, or a file in the way was not made by this program.
     """
     record = find_record(destination)
-    details = record.details if record and record.kind == KIND else {}
+    # a run that ended before its first month binds nobody
+    details = record.details if record and record.kind == KIND and record.outputs else {}
     begin_anew = bool(details) and details["request"] != request
     if begin_anew and not overwrite:
         raise InputError(destination, f"was extracted by another request ({_difference(details['request'], request)})",
@@ -119,7 +120,7 @@ def check_source(destination: Path, plan: Plan, source: Any) -> None:
         InputError: they are others.
     """
     record = find_record(destination)
-    if record and record.details and not plan.begin_anew and (record.details["months"]):
+    if record and record.outputs and not plan.begin_anew:
         _check_same(destination, record.details, source.step_hours, source.grid)
 
 
@@ -161,7 +162,7 @@ def _begin(source: Any, plan: Plan, request: dict[str, Any], opened: OpenRecord)
         for name in earlier:  # only what this program noted as its own
             (opened.directory / name).unlink(missing_ok=True)
         say(f"{len(earlier)} files of the earlier request were removed (--overwrite)")
-    if not record.details:
+    if not record.outputs:
         record.details = {"request": request, "source": source.text, "synthetic": source.synthetic,
                           "step_hours": source.step_hours, "variables": [], "months": {}, "missing_months": [],
                           "constants": [], "constants_left_out": []}

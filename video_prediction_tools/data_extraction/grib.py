@@ -61,7 +61,6 @@ def index_grib(path: Path, wanted: Wanted) -> Contents:
     """
     groups: dict[tuple, _Messages] = {}
     others: dict[str, None] = {}
-    notes: dict[str, None] = {}
     layouts: dict[tuple, _Layout] = {}
     for handle, place in _messages(path):
         short_name, parameter = _get(handle, "shortName"), _get(handle, "paramId")
@@ -84,7 +83,7 @@ def index_grib(path: Path, wanted: Wanted) -> Contents:
             groups[key].times.append(_valid_time(path, handle))
             groups[key].expver.append(str(_get(handle, "experimentVersionNumber", "")))
             groups[key].places.append(place)
-    return Contents(tuple(_series(path, group) for group in groups.values()), tuple(others), tuple(notes))
+    return Contents(tuple(_series(path, group) for group in groups.values()), tuple(others), ())
 
 
 def _messages(path: Path) -> Iterator[tuple[Any, tuple[int, int]]]:

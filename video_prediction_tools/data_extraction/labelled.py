@@ -39,7 +39,8 @@ def index_labelled(path: Path, wanted: Wanted) -> Contents:
     with _reading(path):
         _check_length(path)
         with _open(path) as data:
-            for field, array in data.data_vars.items():
+            plain = data.set_coords("expver") if "expver" in data.data_vars else data
+            for field, array in plain.data_vars.items():
                 matches = wanted.bearing([str(field)])
                 if not matches:
                     others.append(str(field))
@@ -47,7 +48,7 @@ def index_labelled(path: Path, wanted: Wanted) -> Contents:
                     try:
                         series.append(_series(path, str(field), array, variable, other))
                     except _Unusable as reason:
-                        notes.append(f"{path} ({field}) {reason}")
+                        notes.append((variable.short_name, f"{path} ({field}) {reason}"))
     return Contents(tuple(series), tuple(others), tuple(notes))
 
 
@@ -95,17 +96,15 @@ def _kind(coordinate: xr.DataArray) -> str:
 
 def _series(path: Path, field: str, array: xr.DataArray, variable: Variable, other: bool) -> Series:
     where = f"{path} ({field})"
-    dimension = {}
-    for name in array.dims:
-        kind = _kind(array[name]) if name in array.coords else _dimension_kind(str(name))
-        if kind in ("lat", "lon", "time", "level", "expver") and kind not in dimension:
-            dimension[kind] = str(name)
-        elif array.sizes[name] > 1:
+    kinds = {str(name): _kind(array[name]) if name in array.coords else _dimension_kind(str(name)) for name in array.dims}
+    dimension = {kind: name for name, kind in kinds.items() if kind in ("lat", "lon", "time", "level", "expver")}
+    if any(dimension.get(kind) not in array.coords for kind in ("lat", "lon")):
+        raise _Unusable(f"is not on a grid of latitude and longitude (dimensions {', '.join(kinds)})")
+    for name, kind in kinds.items():
+        if dimension.get(kind) != name and array.sizes[name] > 1:
             if kind == "number":
                 raise InputError(where, f"holds {array.sizes[name]} ensemble members", "give an archive of one realisation")
             raise _Unusable(f"has the dimension '{name}' of length {array.sizes[name]}")
-    if any(dimension.get(kind) not in array.coords for kind in ("lat", "lon")):
-        raise _Unusable(f"is not on a grid of latitude and longitude (dimensions {', '.join(map(str, array.dims))})")
     level = _level(array, dimension, variable)
     time_name, times = _times(where, array, dimension)
     factor, offset = conversion(variable, array.attrs.get("units"), other, where)

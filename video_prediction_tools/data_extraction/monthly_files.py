@@ -3,7 +3,9 @@
 All sources pass here (docs/data_formats.md, 'ExtractedData'). Conventions: CF-1.8.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,7 @@ def write_month(path: Path, weather: WeatherMonth, variables: Sequence[Variable]
         raise ValueError(f"{weather.month}: times must ascend strictly")  # a fault of ours: sources sort
     earlier_file, earlier = kept or (None, ())
     nan = {}
-    with netCDF4.Dataset(path, "w", format="NETCDF4") as file:
+    with _new_file(path) as file:
         _describe(file, weather.grid, attributes)
         _write_times(file, times)
         for variable in earlier:
@@ -65,7 +67,7 @@ def write_constants(path: Path, grid: Grid, fields: Mapping[str, ConstantField],
     Raises:
         InputError: a value outside the variable's range, or missing.
     """
-    with netCDF4.Dataset(path, "w", format="NETCDF4") as file:
+    with _new_file(path) as file:
         _describe(file, grid, attributes)
         for variable in variables:
             field = fields[variable.short_name]
@@ -85,6 +87,23 @@ def read_times(path: Path) -> np.ndarray:
     with netCDF4.Dataset(path) as file:
         file["time"].set_auto_mask(False)
         return np.asarray(file["time"][:], dtype=np.int64)
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[netCDF4.Dataset]:
+    """Yield a new file; where it cannot be written, raise the OSError that says why.
+
+    The NetCDF library says no more than 'HDF error' when the disk is full: plain writing tells the cause.
+    """
+    try:
+        with netCDF4.Dataset(path, "w", format="NETCDF4") as file:
+            yield file
+    except (RuntimeError, OSError):
+        with open(path, "ab") as plain:
+            plain.write(bytes(BLOCK_BYTES))
+            plain.flush()
+            os.fsync(plain.fileno())
+        raise
 
 
 def _describe(file: netCDF4.Dataset, grid: Grid, attributes: Mapping[str, Any]) -> None:

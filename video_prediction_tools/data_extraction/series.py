@@ -46,12 +46,12 @@ class Contents:
     Arguments:
         series: the wanted variables.
         others: names of other fields.
-        notes: fields that bear a wanted name and cannot be used, and why.
+        notes: for fields that bear a wanted name and cannot be used: short name, and why.
     """
 
     series: tuple[Series, ...]
     others: tuple[str, ...]
-    notes: tuple[str, ...]
+    notes: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,10 @@ def variable(short_name: str, flag: str = "--variables") -> Variable:
                        long_name=f"{base.long_name} at {pressure} hPa")
     if found:
         raise InputError(flag, f"'{short_name}' needs a pressure level in hPa", f"write for example {short_name}500")
+    for name, entry in known.items():  # t2m, 2m_temperature: what files and Copernicus call it
+        if short_name in (*entry.names, entry.copernicus):
+            meant = f"{name}500" if entry.level == "pressure" else name
+            raise InputError(flag, f"unknown variable '{short_name}'", f"did you mean '{meant}'?")
     names = [f"{name}850" if entry.level == "pressure" else name for name, entry in known.items()]
     raise InputError(flag, f"unknown variable '{short_name}'", did_you_mean(short_name, [*names, "gph500", "t500"]))
 

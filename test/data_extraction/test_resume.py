@@ -1,0 +1,156 @@
+"""Runs that go on from what is there: whole months, damaged ones, more variables, other requests, kill -9."""
+
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from conftest import field, hours, read_month, write_netcdf
+
+from video_prediction_tools.main_scripts.main_data_extraction import build_parser, main
+from video_prediction_tools.main_scripts.program import run
+from video_prediction_tools.metadata.record import read_record
+
+AREA = ("--area", "52", "0", "48", "6", "--grid", "0.5")
+
+
+@pytest.fixture
+def synthetic(tmp_path, capsys):
+    """Run a synthetic extraction: ``synthetic(*flags)`` -> (exit code, stdout, stderr)."""
+
+    def call(*flags, names=("2t",), months=("1", "2"), destination=tmp_path / "out"):
+        code = run(main, build_parser(), ["--source", "synthetic", "--destination_dir", str(destination), "--years", "2019",
+                                          "--months", *months, "--variables", *names, *AREA, *flags])
+        captured = capsys.readouterr()
+        assert code != 1, captured.err
+        return code, captured.out, captured.err
+    return call
+
+
+def state(directory):
+    """Everything but metadata.json: path, bytes and time of change."""
+    return {path.relative_to(directory): (path.read_bytes(), path.stat().st_mtime_ns)
+            for path in sorted(directory.rglob("*")) if path.suffix == ".nc"}
+
+
+def contents(directory):
+    """Path and bytes of all data files."""
+    return {path: content for path, (content, _) in state(directory).items()}
+
+
+def test_nothing_is_done_twice(synthetic, tmp_path):
+    """The second run verifies and writes nothing."""
+    assert synthetic()[0] == 0
+    before = state(tmp_path / "out")
+    code, out, _ = synthetic()
+    assert code == 0 and "2 of 2 months are there and whole" in out and state(tmp_path / "out") == before
+    record = read_record(tmp_path / "out")
+    assert record.state == "done" and len(record.attempts) == 1 and record.details["variables"] == ["2t"]
+
+
+def test_more_months_later(synthetic, tmp_path):
+    """A period in two runs gives the same bytes as in one."""
+    assert synthetic(months=("1",))[0] == 0
+    assert synthetic(months=("1", "2", "3"))[0] == 0
+    assert synthetic(months=("1", "2", "3"), destination=tmp_path / "at once")[0] == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "at once")
+    one, other = (read_record(tmp_path / name) for name in ("out", "at once"))
+    assert one.fingerprint() == other.fingerprint() and one.details == other.details
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes()[:-1]), lambda path: path.unlink(),
+                                    lambda path: path.write_bytes(b"x" * path.stat().st_size)])
+def test_damaged_months_are_made_again(damage, synthetic, tmp_path):
+    """Truncated, gone, or changed with the same size; constants as well."""
+    assert synthetic(names=("2t", "msl"))[0] == 0
+    before = contents(tmp_path / "out")
+    damage(tmp_path / "out" / "2019" / "02" / "era5_201902.nc")
+    damage(tmp_path / "out" / "constants.nc")
+    assert synthetic(names=("2t",))[0] == 0  # msl, which the month had, comes back with it
+    assert contents(tmp_path / "out") == before
+
+
+def test_more_variables_later(synthetic, tmp_path):
+    """A variable asked for later joins those that are there."""
+    assert synthetic(names=("2t",))[0] == 0
+    assert synthetic(names=("msl", "2t"))[0] == 0
+    assert synthetic(names=("2t", "msl"), destination=tmp_path / "at once")[0] == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "at once")
+    assert read_record(tmp_path / "out").details["months"]["2019-01"]["variables"] == ["2t", "msl"]
+
+
+@pytest.mark.parametrize("flags, part", [
+    (("--seed", "2"), "seed: 1 there, 2 now"), (("--step_hours", "3"), "step_hours: 1 there, 3 now"),
+    (("--grid", "0.25"), "grid: 0.5 there, 0.25 now"), (("--area", "51", "0", "48", "6"), "area")])
+def test_another_request_is_refused(flags, part, synthetic, tmp_path):
+    """Nothing is overwritten, and the directory stays as done as it was; --overwrite begins anew."""
+    assert synthetic()[0] == 0
+    before, record = state(tmp_path / "out"), read_record(tmp_path / "out")
+    code, _, err = synthetic(*flags)
+    assert code == 2 and part in err and "--overwrite" in err
+    assert state(tmp_path / "out") == before and read_record(tmp_path / "out") == record
+    assert synthetic(*flags, "--overwrite", months=("1",))[0] == 0
+    assert sorted(map(str, contents(tmp_path / "out"))) == ["2019/01/era5_201901.nc", "constants.nc"]
+    assert list(read_record(tmp_path / "out").details["months"]) == ["2019-01"]
+
+
+def test_overwrite_of_the_same_request(synthetic, tmp_path):
+    """The months asked for are made again, the others stay."""
+    assert synthetic()[0] == 0
+    before = state(tmp_path / "out")
+    assert synthetic("--overwrite", months=("2",))[0] == 0
+    after = state(tmp_path / "out")
+    assert {path for path in before if before[path] != after[path]} == {
+        path for path in before if path.name in ("era5_201902.nc", "constants.nc")}
+    assert contents(tmp_path / "out") == {path: content for path, (content, _) in before.items()}
+
+
+def test_archive_that_changed_meanwhile(archive_run, tmp_path):
+    """A variable with other hours than the month that is there, and an archive on another grid now."""
+    times = hours("2019-03-01T00", 48)
+    write_netcdf(tmp_path / "archive" / "a.nc", times)
+    write_netcdf(tmp_path / "archive" / "b.nc", times[3:], field(times[3:]) * 360, name="msl", units="Pa")
+    assert archive_run(tmp_path / "archive")[0] == 0
+    code, _, err = archive_run(tmp_path / "archive", names=("2t", "msl"))
+    assert code == 2 and "has other hours than msl" in err and "--overwrite" in err
+    with read_month(tmp_path / "ExtractedData", 2019, 3) as file:
+        assert "msl" not in file.variables and len(file["time"]) == 48
+    shutil.rmtree(tmp_path / "archive")
+    april = hours("2019-04-01T00", 48)
+    write_netcdf(tmp_path / "archive" / "c.nc", april, lat=np.array([52.0, 51.0, 50.0]))
+    code, _, err = archive_run(tmp_path / "archive", months=("4",))
+    assert code == 2 and "holds data on another grid" in err
+
+
+def test_killed_at_any_moment(synthetic, program_command, tmp_path):
+    """Five times: kill -9 at a random moment, then again until it is done: the files are those of an undisturbed run."""
+    months = tuple(map(str, range(1, 13)))
+    begin = time.monotonic()
+    assert synthetic(names=("2t", "msl"), months=months, destination=tmp_path / "undisturbed")[0] == 0
+    work = time.monotonic() - begin
+    dice = random.Random(20190301)
+    command = ["--source", "synthetic", "--destination_dir", tmp_path / "killed", "--years", "2019", "--variables", "2t",
+               "msl", *AREA]
+    kills = 0
+    for _ in range(5):
+        process = subprocess.Popen(program_command("data_extraction", *command), stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "killed" / "metadata.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(dice.uniform(0.0, work / 4))
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+        finished = set((tmp_path / "killed").rglob("*.nc"))
+        whole = contents(tmp_path / "undisturbed")
+        for path in finished:  # what bears its name is whole
+            assert path.read_bytes() == whole[path.relative_to(tmp_path / "killed")], path
+    assert kills >= 3, "the runs ended before they could be killed"
+    assert synthetic(names=("2t", "msl"), months=months, destination=tmp_path / "killed")[0] == 0
+    assert contents(tmp_path / "killed") == contents(tmp_path / "undisturbed")
+    one, other = (read_record(tmp_path / name) for name in ("killed", "undisturbed"))
+    assert one.outputs == other.outputs and one.details == other.details and one.state == "done"
+    assert not [path for path in (tmp_path / "killed").rglob("*.part")]
