@@ -17,7 +17,7 @@ SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 _SETTINGS = {
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "TF_NUM_INTRAOP_THREADS": "2",
-    "TF_NUM_INTEROP_THREADS": "2",
+    "TF_NUM_INTEROP_THREADS": "1",  # as in training: sums then repeat bit for bit
     "OMP_NUM_THREADS": "1",
     "CUDA_VISIBLE_DEVICES": "-1",
     "MPLBACKEND": "Agg",

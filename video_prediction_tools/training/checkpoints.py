@@ -70,8 +70,7 @@ def save(path: Path, groups: Mapping[str, Sequence[Any]], progress: Progress) ->
     """
     arrays = {_key(group, number): variable.numpy() for group, variables in groups.items()
               for number, variable in enumerate(variables)}
-    header = {"progress": asdict(progress), "names": {group: [_name(one) for one in variables]
-                                                      for group, variables in groups.items()}}
+    header = {"progress": asdict(progress), "shapes": {group: _shapes(variables) for group, variables in groups.items()}}
     with whole_file(path) as temporary:
         with open(temporary, "wb") as file:  # an open file: savez would add .npz to a name
             np.savez(file, **arrays, **{_HEADER: np.frombuffer(json.dumps(header).encode(), np.uint8)})
@@ -121,7 +120,7 @@ class _Reader:
         try:
             self.file = np.load(self.path, allow_pickle=False)
             header = json.loads(self.array(_HEADER).tobytes())
-            self.names = header["names"]
+            self.shapes = header["shapes"]
             self.progress = Progress(**{field.name: header["progress"][field.name] for field in fields(Progress)})
         except FileNotFoundError:
             raise InputError(self.path, "does not exist", "let the step 'train' get as far as a validation") from None
@@ -147,5 +146,6 @@ def _key(group: str, number: int) -> str:
     return f"{group}/{number}"
 
 
-def _name(variable: Any) -> str:
-    return f"{getattr(variable, 'path', None) or variable.name} {tuple(variable.shape)}"
+def _shapes(variables: Sequence[Any]) -> list[list[int]]:
+    # not the names: Keras numbers layers and optimizers through, so that a second model in a process has other names
+    return [list(variable.shape) for variable in variables]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from video_prediction_tools.errors import InputError
+from video_prediction_tools.progress import say
 
 HOST_SUFFIX = "AMBS_HOST_SUFFIX"  # appended to host names: at some sites "<node>i" is the node's fast network
 _FIRST_PORT = 20000
@@ -94,6 +95,8 @@ def make_strategy(cluster: Cluster) -> Any:
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        _run_one_operation_at_a_time()
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if cluster.workers:
@@ -103,9 +106,20 @@ def make_strategy(cluster: Cluster) -> Any:
     return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
 
 
-def replicas_per_worker(strategy: Any, cluster: Cluster) -> int:
-    """Return the number of devices that each process drives."""
-    return strategy.num_replicas_in_sync // max(1, len(cluster.workers))
+def _run_one_operation_at_a_time() -> None:
+    """Make sums on a CPU repeat bit for bit; each operation still uses all cores.
+
+    Where a weight is used at several time steps, TensorFlow adds up its gradients in an order that depends on which of
+    them is ready first (AddN takes over the memory of one that nobody else needs, and begins with that one).
+    """
+    import tensorflow as tf
+
+    if tf.config.threading.get_inter_op_parallelism_threads() != 1:
+        try:
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        except RuntimeError:  # the caller has used TensorFlow before, so it must have been set by the environment
+            if os.environ.get("TF_NUM_INTEROP_THREADS") != "1":
+                say("TensorFlow was in use before: this training may not repeat bit for bit")
 
 
 def require_shareable(batch_size: int, replicas: int) -> None:
