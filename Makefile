@@ -15,4 +15,4 @@ lint:
 	@if command -v shellcheck >/dev/null; then shellcheck -x env_setup/*.sh demo/*.sh .ci/run video_prediction_tools/config_runscripts/*.sh; else echo "shellcheck is not installed: shell scripts not checked"; fi
 
 bench:
-	source env_setup/create_env.sh $(ENV) --dev && for one in benchmarks/*.py; do echo "== $$one"; python "$$one" || exit 1; done
+	source env_setup/create_env.sh $(ENV) --dev && for one in $(filter-out benchmarks/uk_experiment.py,$(wildcard benchmarks/*.py)); do echo "== $$one"; python "$$one" || exit 1; done
