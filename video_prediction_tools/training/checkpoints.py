@@ -100,8 +100,7 @@ def restore(path: Path, groups: Mapping[str, Sequence[Any]]) -> Progress:
     """
     with _Reader(path) as reader:
         for group, variables in groups.items():
-            names = [_name(variable) for variable in variables]
-            if reader.names.get(group) != names:
+            if reader.shapes.get(group) != _shapes(variables):
                 raise InputError(path, f"was made by another version of the model (its {group} has other variables)",
                                  "use the version of AMBS that metadata.json names, or train anew in another directory")
             arrays = [reader.array(_key(group, number)) for number in range(len(variables))]
