@@ -61,7 +61,7 @@ def test_agrees_with_scores(case, name, theirs):
 
 
 def test_acc_agrees_with_scores(case):
-    """`scores` knows the centred correlation only: with each anomaly and its negative as one sample the mean is zero."""
+    """`scores` knows the centred correlation only: of each anomaly and its negative together the mean is zero."""
     fields, weights = case
     forecast = xr.concat([fields.forecast_anomaly, -fields.forecast_anomaly], "sign")
     truth = xr.concat([fields.truth_anomaly, -fields.truth_anomaly], "sign")

@@ -17,7 +17,7 @@ from video_prediction_tools.main_scripts.program import run
 from video_prediction_tools.metadata.files import read_json, write_json
 from video_prediction_tools.postprocess import evaluation
 
-from .conftest import StandIn, draw_quickly, write_model, write_prepared
+from .conftest import CONTEXT, StandIn, draw_quickly, write_model, write_prepared
 from .test_climatology import climatology_file
 
 
@@ -279,7 +279,8 @@ def test_without_climatology(uncovered, tmp_path, forecaster, capsys):
     directory = Path(lines[-1])
     table = (directory / "evaluation_metrics.csv").read_text()
     assert ",climatology," not in table and ",acc," not in table and ",persistence_24h," in table
-    for said in ("The product climatology is missing: the climatology of the training period", "The metric acc is missing"):
+    for said in ("The product climatology is missing: the climatology of the training period",
+                 "The metric acc is missing"):
         assert any(said in line for line in lines)
         assert said in (directory / "report.html").read_text(encoding="utf-8")
 
@@ -376,7 +377,7 @@ def test_other_step(model_dir, uk_data, tmp_path, capsys):
     other = remake(uk_data, tmp_path / "other", keep=slice(None, None, 3), step_hours=3,
                    splits={"train": (0, 176), "val": (176, 192), "test": (192, 216)})
     line = refuse(*few(model_dir, tmp_path, "--input_dir", other), capsys=capsys)
-    assert "other has a step of 3 h, the model was trained on 1 h" in line
+    assert "other has the step 3 h, the model was trained on 1 h" in line
 
 
 def test_sequences_too_short_for_the_model(uk_data, tmp_path, capsys):
@@ -420,9 +421,33 @@ def test_results_directory_that_is_a_file(model_dir, tmp_path, capsys):
 def test_few_init_times(model_dir, tmp_path, forecaster, capsys):
     """Fewer than two blocks: no interval is given, and that is said in the output, the table and the report."""
     code, lines, _ = start(*few(model_dir, tmp_path, "--block_hours", 48), capsys=capsys)
-    assert code == 0 and any("Intervals are withheld: 66 init times are fewer than two blocks of 48" in line for line in lines)
+    said = "Intervals are withheld: 66 init times are fewer than two blocks of 48"
+    assert code == 0 and any(said in line for line in lines)
     with open(Path(lines[-1]) / "evaluation_metrics.csv", encoding="utf-8") as handle:
         assert all(row["ci_low"] == row["ci_high"] == "" for row in csv.DictReader(handle))
     assert "intervals withheld" in (Path(lines[-1]) / "report.html").read_text(encoding="utf-8")
 
 
+
+
+@pytest.mark.slow
+def test_end_to_end(uk_data, uk, tmp_path, run_program):
+    """A real, tiny convLSTM: trained and judged by the programs; it is not the stand-in that writes the forecasts."""
+    model = tmp_path / "Models" / uk_data.name / "convLSTM" / "20190401T120000_anna_tiny"
+    trained = run_program("train_models", "--input_dir", uk_data, "--output_dir", model, "--model", "convLSTM", "--set",
+                          f"context_frames={CONTEXT}", "max_epochs=1", "filters=4", "patch_size=1")
+    assert trained.returncode == 0, trained.stderr
+    judged = run_program("visualize_postprocess", *few(model, tmp_path, "--stride", 3))
+    assert judged.returncode == 0, judged.stderr
+    directory = Path(judged.stdout.splitlines()[-1])
+    with xr.open_dataset(directory / "forecasts.nc", decode_timedelta=False) as forecasts:
+        error = forecasts["2t_forecast"].astype("f8") - forecasts["2t_truth"].astype("f8")
+        weights = np.cos(np.deg2rad(forecasts["lat"]))
+        mse = (error**2).weighted(weights).mean(("init_time", "lat", "lon")).values
+        truth = uk[:, ::4, 24::4].sel(time=forecasts["valid_time"].values.ravel()).values.reshape(error.shape)
+        np.testing.assert_array_equal(forecasts["2t_truth"], truth)
+    with open(directory / "evaluation_metrics.csv", encoding="utf-8") as handle:
+        rows = [row for row in csv.DictReader(handle) if row["product"] == "convLSTM" and row["metric"] == "mse"]
+    np.testing.assert_allclose([float(row["value"]) for row in rows], mse, rtol=1e-6)
+    again = run_program("visualize_postprocess", *few(model, tmp_path, "--stride", 3))
+    assert again.returncode == 0 and "nothing to do" in again.stdout

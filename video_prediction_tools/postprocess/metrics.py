@@ -9,8 +9,13 @@ from typing import ClassVar
 import numpy as np
 
 from video_prediction_tools.errors import InputError, did_you_mean
-from video_prediction_tools.postprocess.statistics import (AbsoluteError, AnomalyCorrelation, Error, SquaredError,
-                                                           Statistic)
+from video_prediction_tools.postprocess.statistics import (
+    AbsoluteError,
+    AnomalyCorrelation,
+    Error,
+    SquaredError,
+    Statistic,
+)
 
 # Raised when a metric's numbers change; results of different versions are not to be compared.
 METRICS_VERSION = 1
@@ -66,10 +71,14 @@ class MeanSquaredError(Metric):
     statistics = (SquaredError,)
 
     def value(self, mean):
+        """Return the mean as it is."""
         return mean[SquaredError]
 
     def units(self, variable_units):
-        return "1" if variable_units == "1" else f"({variable_units})2" if " " in variable_units else f"{variable_units}2"
+        """Return the unit, squared."""
+        if variable_units == "1":
+            return "1"
+        return f"({variable_units})2" if " " in variable_units else f"{variable_units}2"
 
 
 class RootMeanSquaredError(Metric):
@@ -83,6 +92,7 @@ class RootMeanSquaredError(Metric):
     statistics = (SquaredError,)
 
     def value(self, mean):
+        """Return the root of the mean."""
         return np.sqrt(mean[SquaredError])
 
 
@@ -97,6 +107,7 @@ class MeanAbsoluteError(Metric):
     statistics = (AbsoluteError,)
 
     def value(self, mean):
+        """Return the mean as it is."""
         return mean[AbsoluteError]
 
 
@@ -111,6 +122,7 @@ class Bias(Metric):
     statistics = (Error,)
 
     def value(self, mean):
+        """Return the mean as it is."""
         return mean[Error]
 
 
@@ -126,9 +138,11 @@ class AnomalyCorrelationCoefficient(Metric):
     statistics = (AnomalyCorrelation,)
 
     def value(self, mean):
+        """Return the mean as it is."""
         return mean[AnomalyCorrelation]
 
     def units(self, variable_units):
+        """Return that there is none."""
         return "1"
 
 

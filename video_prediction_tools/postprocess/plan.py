@@ -179,22 +179,23 @@ def _training_data(model_dir: Path, record: Record, spec: dict[str, Any]) -> Pat
 
 
 def _require_same_kind(data: PreparedData, spec: dict[str, Any]) -> None:
-    if list(data.index.variables) != list(spec["variables"]):
-        raise InputError("--input_dir", f"{data.name} has the variables {', '.join(data.index.variables)}, the model was "
-                         f"trained on {', '.join(spec['variables'])}", "give a data set with the same variables in the "
-                         "same order")
-    if list(data.units) != list(spec["units"]):
-        raise InputError("--input_dir", f"{data.name} has the units {', '.join(data.units)}, the model was trained with "
-                         f"{', '.join(spec['units'])}", "give a data set with the same units")
-    if data.index.step_hours != spec["step_hours"]:
-        raise InputError("--input_dir", f"{data.name} has a step of {data.index.step_hours} h, the model was trained on "
-                         f"{spec['step_hours']} h", "give a data set with the same step")
+    found = {"variables": list(data.index.variables), "units": list(data.units), "step": data.index.step_hours}
+    trained = {"variables": spec["variables"], "units": spec["units"], "step": spec["step_hours"]}
+    for what, value in trained.items():
+        if found[what] != value:
+            raise InputError("--input_dir", f"{data.name} has the {what} {_words(found[what])}, the model was trained on "
+                             f"{_words(value)}", f"give a data set with the same {what}")
+
+
+def _words(value: list[str] | int) -> str:
+    return ", ".join(value) if isinstance(value, list) else f"{value} h"
 
 
 def _grid(data: PreparedData) -> Grid:
     region, index = data.region, data.index
     if region.lat is None:  # no place on Earth: pixels
-        return Grid(index.variables, data.units, -np.arange(index.height, dtype=float), np.arange(index.width, dtype=float))
+        rows, columns = np.arange(index.height, dtype=float), np.arange(index.width, dtype=float)
+        return Grid(index.variables, data.units, -rows, columns)
     return Grid(index.variables, data.units, region.lat, region.lon)
 
 
@@ -223,11 +224,11 @@ def _warnings(data: PreparedData, record: Record, spec: dict[str, Any], sequence
     """Say what weakens the scores."""
     said = []
     if data.synthetic or spec.get("synthetic"):
-        said.append("SYNTHETIC DATA: " + ("the fields are made up, not observed" if data.synthetic else
-                    "the model was trained on fields that are made up") + "; the scores say nothing about real weather.")
+        what = "the fields" if data.synthetic else "the fields that the model was trained on"
+        said.append(f"SYNTHETIC DATA: {what} are made up, not observed; the scores say nothing about real weather.")
     if spec["data_name"] == data.name and spec["dataset_fingerprint"] != data.fingerprint:
-        said.append("The data set was made anew after the training: its hours may now lie in other splits, and the model "
-                    "may have seen some of them.")
+        said.append("The data set was made anew after the training: its hours may now lie in other splits, and the "
+                    "model may have seen some of them.")
     days = (sequences.valid_times[-1, -1] - sequences.init_times[0]) / 86400
     if days < SHORT_DAYS:
         said.append(f"Short test period: {days:.1f} days are one spell of weather, not a climate.")

@@ -152,7 +152,8 @@ def _headline(model: str, scores: xr.Dataset, variable: str, verdicts: Sequence[
         return f"{model} beats every baseline at {spans(hours, ahead)}, but not at {spans(hours, ~ahead)}."
     beaten = [verdict.baseline for verdict in verdicts if verdict.better == "all"]
     if beaten:
-        return f"{model} beats {' and '.join(beaten)} at every lead hour, but is at no lead hour ahead of all baselines."
+        return (f"{model} beats {' and '.join(beaten)} at every lead hour, but is at no lead hour ahead of all "
+                "baselines.")
     return f"{model} is at no lead hour ahead of all baselines."
 
 
@@ -212,8 +213,10 @@ def _facts(plan: Plan) -> dict[str, str]:
     facts = {
         "Model": f"{plan.model}, experiment {record.name}",
         "Trained on": plan.spec["data_name"],
-        "Judged on": f"{plan.data.name} ({'transfer learning' if plan.data.name != plan.spec['data_name'] else 'the same data set'})",
-        "Variables": ", ".join(f"{name} [{unit}]" for name, unit in zip(plan.grid.variables, plan.grid.units, strict=True)),
+        "Judged on": plan.data.name + (" (the same data set)" if plan.data.name == plan.spec["data_name"] else
+                                       " (transfer learning)"),
+        "Variables": ", ".join(f"{name} [{unit}]" for name, unit in
+                               zip(plan.grid.variables, plan.grid.units, strict=True)),
         "Region": _region(plan),
         "Frames": f"{plan.spec['context_frames']} context, {plan.spec['lead_frames']} lead, "
                   f"step {plan.data.index.step_hours} h",

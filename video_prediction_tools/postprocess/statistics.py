@@ -70,6 +70,7 @@ class Error(Statistic):
     """sum_yx w (f - o) [unit of the variable]."""
 
     def __call__(self, fields, weights):
+        """Return it, [init_time, lead_time, variable, ..]."""
         return _mean(fields.error, weights)
 
 
@@ -77,6 +78,7 @@ class AbsoluteError(Statistic):
     """sum_yx w |f - o| [unit of the variable]."""
 
     def __call__(self, fields, weights):
+        """Return it, [init_time, lead_time, variable, ..]."""
         return _mean(abs(fields.error), weights)
 
 
@@ -84,6 +86,7 @@ class SquaredError(Statistic):
     """sum_yx w (f - o)^2 [unit of the variable, squared]."""
 
     def __call__(self, fields, weights):
+        """Return it, [init_time, lead_time, variable, ..]."""
         return _mean(fields.error**2, weights)
 
 
@@ -98,6 +101,7 @@ class AnomalyCorrelation(Statistic):
     needs_climatology = True
 
     def __call__(self, fields, weights):
+        """Return it, [init_time, lead_time, variable, ..]."""
         covariance = _mean(fields.forecast_anomaly * fields.truth_anomaly, weights)
         square = _mean(fields.forecast_anomaly**2, weights) * _mean(fields.truth_anomaly**2, weights)
         return covariance / np.sqrt(square.where(square > 0.0))

@@ -1,4 +1,4 @@
-"""How all plots look: colours that colour-blind readers can tell apart, units, times, and the mark of synthetic data."""
+"""How all plots look: colours that colour-blind readers tell apart, units, times, the mark of synthetic data."""
 
 import re
 from pathlib import Path
@@ -23,6 +23,8 @@ PRODUCTS = {
 }
 FIELD_COLOURS, DIFFERENCE_COLOURS = "viridis", "RdBu_r"
 
+_RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
+
 # maps are drawn in the unit that forecasters read; scores stay in the unit of the data
 _MAP_UNITS = {"Pa": ("hPa", 0.01)}
 
@@ -38,11 +40,10 @@ def map_unit(unit: str) -> tuple[str, float]:
 
 
 def pretty_unit(unit: str) -> str:
-    """Write a unit for print: ``K2`` as K with a raised 2, ``m s-1`` with a raised -1, ``1`` as an empty text."""
+    """Write a unit for print: ``K2`` and ``m s-1`` with raised exponents, ``1`` as an empty text."""
     if unit == "1":
         return ""
-    raised = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
-    return re.sub(r"(?<=[A-Za-z)])-?\d+", lambda power: power[0].translate(raised), unit)
+    return re.sub(r"(?<=[A-Za-z)])-?\d+", lambda power: power[0].translate(_RAISED), unit)
 
 
 def in_brackets(unit: str) -> str:
@@ -55,10 +56,19 @@ def utc(time: int, to: str = "m") -> str:
     return np.datetime_as_string(np.datetime64(int(time), "s"), unit=to).replace("T", " ") + " UTC"
 
 
-def mark_synthetic(figure: Figure) -> None:
-    """Write SYNTHETIC DATA into the upper right corner, where it cannot be cut off."""
-    figure.text(0.995, 0.995, "SYNTHETIC DATA", ha="right", va="top", color="white", fontsize=10, fontweight="bold",
-                bbox={"facecolor": "#B00020", "edgecolor": "none", "boxstyle": "square,pad=0.3"})
+def leave_room(figure: Figure, inches: float, synthetic: bool) -> float:
+    """Keep the layout out of the top of a figure; synthetic data get a strip of their own there, with their mark.
+
+    Returns:
+        where the room for headings begins, in inches from the top.
+    """
+    strip = 0.3 if synthetic else 0.0
+    height = figure.get_figheight()
+    figure.get_layout_engine().set(rect=(0.0, 0.0, 1.0, 1.0 - (inches + strip) / height))
+    if synthetic:
+        figure.text(0.995, 1.0 - 0.05 / height, "SYNTHETIC DATA", ha="right", va="top", color="white", fontsize=10,
+                    fontweight="bold", bbox={"facecolor": "#B00020", "edgecolor": "none", "boxstyle": "square,pad=0.3"})
+    return strip
 
 
 def save(figure: Figure, path: Path) -> None:
