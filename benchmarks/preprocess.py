@@ -10,6 +10,7 @@ the disk has it all, and preprocess 2 writes it once more. Each command is run t
 """
 
 import argparse
+import json
 import os
 import resource
 import runpy
@@ -22,6 +23,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PROGRAMS = REPOSITORY / "video_prediction_tools" / "main_scripts"
+SPLITS = ("train", "val", "test")
 YEARS = (2017, 2018, 2019)
 VARIABLES = {"2t": ("K", 280.0, 10.0), "msl": ("Pa", 101325.0, 1500.0), "gph500": ("m", 5500.0, 150.0)}
 NY, NX = 56, 92
@@ -42,11 +44,12 @@ def main() -> None:
     options = parser.parse_args()
     extracted = make_input(options.cache, YEARS[:options.years])
     one_year, all_years = YEARS[:1], YEARS[:options.years]
-    results = {name: best_of_two(run) for name, run in sides(options.cache, extracted, one_year).items()}
+    results = best_of_two(sides(options.cache, extracted, one_year))
     hours = 8760
     print(f"\none year ({hours} hours, {NX}x{NY} points, {len(VARIABLES)} variables), better of two runs, imports included")
-    for name, (seconds, peak) in results.items():
-        print(f"{name:28s} {seconds:7.2f} s  {hours / seconds:8.0f} hours/s  peak {peak:5.0f} MB a process")
+    for name, (seconds, peak, cpu) in results.items():
+        print(f"{name:24s} {seconds:7.2f} s ({cpu:5.1f} s of processor)  {hours / seconds:6.0f} hours/s  "
+              f"peak {peak:4.0f} MB a process")
     for other in ("xarray", "CDO"):
         if other in results:
             for name in ("preprocess 1, 1 rank", "preprocess 1, 2 ranks"):
@@ -66,10 +69,9 @@ def sides(cache: Path, extracted: Path, years: tuple[int, ...]) -> dict:
     """Return what is measured, by name: functions that run it and return seconds and peak memory [MB] of a process."""
     out = cache / "out"
     split = cache / "split.json"
-    split.write_text('{"train": {"%d": [1,2,3,4,5,6,7,8,9]}, "val": {"%d": [10]}, "test": {"%d": [11, 12]}}' % (
-        years[0], years[0], years[0]) if len(years) == 1 else
-        '{"train": {"%d": %s}, "val": {"%d": %s}, "test": {"%d": %s}}' % tuple(
-            part for year in years for part in (year, list(range(1, 13)))))
+    months = {"train": range(1, 10), "val": [10], "test": [11, 12]} if len(years) == 1 else dict.fromkeys(SPLITS, range(1, 13))
+    of_years = years * 3 if len(years) == 1 else years
+    split.write_text(json.dumps({name: {str(year): list(months[name])} for name, year in zip(SPLITS, of_years, strict=True)}))
 
     def first(ranks: int):
         shutil.rmtree(out, ignore_errors=True)
@@ -95,24 +97,29 @@ def sides(cache: Path, extracted: Path, years: tuple[int, ...]) -> dict:
     return found
 
 
-def best_of_two(run) -> tuple[float, float]:
-    """Run twice; return the shorter time and the larger memory."""
-    results = [run(), run()]
-    return min(seconds for seconds, _ in results), max(peak for _, peak in results)
+def best_of_two(runs: dict) -> dict[str, tuple[float, float, float]]:
+    """Run all sides in turn, twice; return the shorter time, the larger memory and the less processor time of each."""
+    rounds = [{name: run() for name, run in runs.items()} for _ in range(2)]
+    return {name: tuple(best(one[name][part] for one in rounds) for part, best in enumerate((min, max, min)))
+            for name in runs}
 
 
-def measure(cache: Path, program: str, ranks: int, arguments: list) -> tuple[float, float]:
-    """Run a program on some ranks; return seconds and the largest peak memory of a rank [MB]."""
+def measure(cache: Path, program: str, ranks: int, arguments: list) -> tuple[float, float, float]:
+    """Run a program on some ranks; return seconds, largest peak memory of a rank [MB], processor seconds of all ranks."""
     peaks = cache / "peaks"
     shutil.rmtree(peaks, ignore_errors=True)
     peaks.mkdir()
     launcher = ["mpirun", "-n", ranks] if ranks > 1 else []
-    seconds, _ = timed([*launcher, sys.executable, __file__, "--as-rank", peaks, PROGRAMS / program, *arguments])
-    return seconds, max(float(path.read_text()) for path in peaks.iterdir())
+    seconds, _, _ = timed([*launcher, sys.executable, __file__, "--as-rank", peaks, PROGRAMS / program, *arguments])
+    ranks_used = [[float(word) for word in path.read_text().split()] for path in peaks.iterdir()]
+    return seconds, max(peak for peak, _ in ranks_used), sum(cpu for _, cpu in ranks_used)
 
 
-def timed(command: list, output: Path | None = None) -> tuple[float, float]:
-    """Run a command; return seconds and the peak memory of its process [MB]; its output file is removed."""
+def timed(command: list, output: Path | None = None) -> tuple[float, float, float]:
+    """Run a command; return seconds, the peak memory of its process [MB] and its processor seconds.
+
+    Its output file is removed.
+    """
     environment = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", **os.environ}
     with tempfile.TemporaryFile("w+") as log:
         start = time.perf_counter()
@@ -125,16 +132,17 @@ def timed(command: list, output: Path | None = None) -> tuple[float, float]:
             sys.exit(f"failed: {' '.join(map(str, command))}\n{log.read()}")
     if output:
         output.unlink()
-    return seconds, usage.ru_maxrss / 1024
+    return seconds, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
 
 
 def run_as_rank(peaks: Path, program: Path, arguments: list[str]) -> None:
-    """Run a program in this process, and note the peak memory [MB] of this rank at its end."""
+    """Run a program in this process, and note peak memory [MB] and processor seconds of this rank at its end."""
     sys.argv = [str(program), *arguments]
     try:
         runpy.run_path(str(program), run_name="__main__")
     finally:
-        (peaks / str(os.getpid())).write_text(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        (peaks / str(os.getpid())).write_text(f"{used.ru_maxrss / 1024} {used.ru_utime + used.ru_stime}")
 
 
 def cut_with_xarray(extracted: Path, output: Path, years: list[int]) -> None:

@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from video_prediction_tools.datasets.tfrecords import (Block, BlockIndex, block_entries, count_sequences, read_block,
-                                                       read_index, write_block)
+from video_prediction_tools.datasets.tfrecords import (
+    Block,
+    BlockIndex,
+    block_entries,
+    count_sequences,
+    read_block,
+    read_index,
+    write_block,
+)
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.record import running
 

@@ -14,8 +14,14 @@ from video_prediction_tools.data_preprocess.restart import earlier_run, remove_s
 from video_prediction_tools.datasets import times as time
 from video_prediction_tools.datasets.observations import Observations
 from video_prediction_tools.datasets.statistics import read_statistics
-from video_prediction_tools.datasets.tfrecords import (DIRECTORY, SPLITS, Block, block_entries, count_sequences,
-                                                       write_block)
+from video_prediction_tools.datasets.tfrecords import (
+    DIRECTORY,
+    SPLITS,
+    Block,
+    block_entries,
+    count_sequences,
+    write_block,
+)
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.record import OpenRecord, Record
 

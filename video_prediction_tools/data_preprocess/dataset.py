@@ -7,7 +7,8 @@ neither the number of ranks nor a restart changes a digit.
 
 import argparse
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -165,16 +166,21 @@ def make_plan(request: Request, contents: list[source.MonthContent], sw_corner: 
 
 
 class MonthCutter:
-    """Cuts months, one after another, in the same memory.
+    """Cuts months, one after another, in the same memory; the next month is read while the last is being written.
 
     Arguments:
         plan: the data set.
+        numbers: the months that will be cut here, in this order.
     """
 
-    def __init__(self, plan: Plan):
-        self._plan = plan
-        most = max((len(content.times) for content in plan.contents), default=0)
-        self._data = np.empty((most, len(plan.region.lat), len(plan.region.lon), len(plan.names)), np.float32)
+    def __init__(self, plan: Plan, numbers: Sequence[int]):
+        self._plan, self._next = plan, dict(pairwise(numbers))
+        most = max((len(plan.contents[number].times) for number in numbers), default=0)
+        shape = (most, len(plan.region.lat), len(plan.region.lon), len(plan.names))
+        memory = [np.empty(shape, np.float32) for _ in numbers[:2]]
+        self._memory = {number: memory[place % 2] for place, number in enumerate(numbers)}
+        self._reader = ThreadPoolExecutor(max_workers=1)  # one: the NetCDF library is for one thread at a time
+        self._read_ahead: dict[int, Future] = {}
 
     def cut(self, number: int) -> dict[str, Any]:
         """Write the pickles of one month.
@@ -187,26 +193,33 @@ class MonthCutter:
             InputError: the file is damaged, holds a time twice with different values, or misses values that may not be
                 filled.
         """
-        plan, content = self._plan, self._plan.contents[number]
+        plan, times = self._plan, self._plan.contents[number].times
+        self._start(number)
+        month = self._read_ahead.pop(number).result()
+        if number in self._next:
+            self._start(self._next[number])
+        outputs = {}
+        for split, relative in plan.pickles(number).items():
+            hours, first = month.hours[split], month.first[split]
+            data = self._memory[number][first:first + len(hours)]
+            size, digest = write_month(plan.request.directory / relative, times[hours], data, plan.names,
+                                       plan.region.lat, plan.region.lon)
+            outputs[relative] = {"bytes": size, "sha256": digest}
+        return {"outputs": outputs, "moments": {name: asdict(one) for name, one in month.moments.items() if one.n},
+                "filled": {name: count for name, count in month.filled.items() if count}}
+
+    def _start(self, number: int) -> None:
+        if number not in self._read_ahead:
+            self._read_ahead[number] = self._reader.submit(self._read, number)
+
+    def _read(self, number: int) -> "_MonthRead":
+        """Read the hours of all splits into memory."""
+        plan, content, file = self._plan, self._plan.contents[number], self._plan.request.files[number]
         hours = {split: np.flatnonzero(there)
                  for split, there in plan.request.split.members(content.times).items() if there.any()}
         # the splits lie one behind the other in memory, so that each is written as it stands
         first = dict(zip(hours, np.cumsum([0, *map(len, hours.values())]).tolist(), strict=False))
-        moments, filled = self._read(number, hours, first)
-        outputs = {}
-        for split, relative in plan.pickles(number).items():
-            data = self._data[first[split]:first[split] + len(hours[split])]
-            size, digest = write_month(plan.request.directory / relative, content.times[hours[split]], data, plan.names,
-                                       plan.region.lat, plan.region.lon)
-            outputs[relative] = {"bytes": size, "sha256": digest}
-        return {"outputs": outputs, "moments": {name: asdict(one) for name, one in moments.items() if one.n},
-                "filled": {name: count for name, count in filled.items() if count}}
-
-    def _read(self, number: int, hours: dict[str, np.ndarray], first: dict[str, int]) -> tuple[dict[str, Moments],
-                                                                                            dict[str, int]]:
-        """Read the hours of all splits into memory; return moments of the training hours and numbers filled."""
-        plan, content, file = self._plan, self._plan.contents[number], self._plan.request.files[number]
-        moments, filled = dict.fromkeys(plan.names, Moments()), dict.fromkeys(plan.names, 0)
+        month = _MonthRead(hours, first, dict.fromkeys(plan.names, Moments()), dict.fromkeys(plan.names, 0))
         with source.open_netcdf(file.path) as opened:
             readers = [source.FieldReader(opened, file.path, content, name, plan.region) for name in plan.names]
             for split, start, stop in _parts(hours, readers[0].times_at_once):
@@ -216,12 +229,22 @@ class MonthCutter:
                     if has_missing(fields):
                         if not plan.request.fill.method:
                             refuse(file.path, name, _all_parts(reader, content.times))
-                        filled[name] += plan.request.fill.apply(fields, channel, name, content.times[start:stop], file.path,
-                                                                plan.region.lat)
+                        month.filled[name] += plan.request.fill.apply(
+                            fields, channel, name, content.times[start:stop], file.path, plan.region.lat)
                     if split == "train":
-                        moments[name] = moments[name].joined(Moments.of(fields))
-                    self._data[here:here + stop - start, ..., channel] = fields
-        return moments, filled
+                        month.moments[name] = month.moments[name].joined(Moments.of(fields))
+                    self._memory[number][here:here + stop - start, ..., channel] = fields
+        return month
+
+
+@dataclass
+class _MonthRead:
+    """A month in memory: positions of each split's hours in the file, where they begin in memory, what was found."""
+
+    hours: dict[str, np.ndarray]
+    first: dict[str, int]
+    moments: dict[str, Moments]
+    filled: dict[str, int]
 
 
 def _parts(hours: dict[str, np.ndarray], at_once: int) -> Iterator[tuple[str, int, int]]:

@@ -51,6 +51,10 @@ class Ranks:
         value = self.first_does(function)
         return self._communicator.bcast(value) if self._communicator else value
 
+    def own(self, items: Sequence[Item]) -> list[Item]:
+        """Return the items that `share_out` gives to this rank, in their order."""
+        return [items[number] for number in self._shares(len(items))[self.rank]]
+
     def share_out(self, items: Sequence[Item], work: Callable[[Item], Result],
                   done: Callable[[list[tuple[Item, Result]]], None] = lambda round_: None) -> list[Result]:
         """Work on all items, each on one rank, one item a rank and round.
@@ -68,10 +72,9 @@ class Ranks:
         Raises:
             The failure of the earliest item of the round that failed, on all ranks.
         """
-        rounds = -(-len(items) // self.size)
-        numbers = [range(rank * rounds, min((rank + 1) * rounds, len(items))) for rank in range(self.size)]
+        numbers = self._shares(len(items))
         results: dict[int, Result] = {}
-        for turn in range(rounds):
+        for turn in range(len(numbers[0])):
             at_work = [own[turn] for own in numbers if turn < len(own)]
             mine = numbers[self.rank][turn] if turn < len(numbers[self.rank]) else None
             outcome = None if mine is None else self._try(lambda: work(items[mine]))  # noqa: B023  (called at once)
@@ -86,6 +89,11 @@ class Ranks:
     def abort(self, code: int) -> None:
         """End all ranks at once, with this exit code; the last resort, because the others cannot tidy up."""
         self._communicator.Abort(code)
+
+    def _shares(self, number: int) -> list[range]:
+        """Return the numbers of the items of each rank."""
+        rounds = -(-number // self.size)
+        return [range(rank * rounds, min((rank + 1) * rounds, number)) for rank in range(self.size)]
 
     def _try(self, function: Callable[[], Any]) -> "_Outcome":
         try:

@@ -67,7 +67,7 @@ def read_month(path: Path, digest: str | None = None) -> dict[str, Any]:
             changed = digest is not None and source.rest_sha256() != digest
     except FileNotFoundError:
         raise InputError(path, "does not exist", _REMEDY) from None
-    except _ForbiddenImport as error:
+    except _ForbiddenImportError as error:
         raise InputError(path, f"wants to import {error}, which a pickle of numbers never needs",
                          f"do not trust this file; {_REMEDY}") from None
     except OSError as error:
@@ -80,14 +80,14 @@ def read_month(path: Path, digest: str | None = None) -> dict[str, Any]:
     return content
 
 
-class _ForbiddenImport(Exception):
+class _ForbiddenImportError(Exception):
     pass
 
 
 class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise _ForbiddenImport(f"{module}.{name}")
+            raise _ForbiddenImportError(f"{module}.{name}")
         return super().find_class(module, name)
 
 

@@ -64,7 +64,7 @@ def main(options: argparse.Namespace, ranks: Ranks) -> None:
                 advance(len(done))
 
             todo = [number for number in numbers if number not in kept]
-            ranks.share_out(todo, dataset.MonthCutter(plan).cut, note)
+            ranks.share_out(todo, dataset.MonthCutter(plan, ranks.own(todo)).cut, note)
             ranks.first_does(lambda: report.say_statistics(plan, dataset.finish(plan, opened), opened))
     if ranks.is_first:
         say(str(directory))
