@@ -1,7 +1,9 @@
 """A Copernicus Climate Data Store on loopback that speaks what cdsapi 0.7.7 speaks, with faults to order.
 
-Paths and answers as in ecmwf-datastores-client 0.5.3 and cads-processing-api-service: catalogue messages, process, costing,
-execution, job, results, download with ranges. The fields are made by `value`, so that a test knows what must arrive.
+Paths and answers as in ecmwf-datastores-client 0.5.3 and cads-processing-api-service: catalogue messages,
+process, costing,
+execution, job, results, download with ranges. The fields are made by `value`, so that a test knows what must
+arrive.
 """
 
 import io
@@ -22,13 +24,20 @@ import numpy as np
 KEY = "11111111-2222-3333-4444-555555555555"
 DATASETS = {"reanalysis-era5-single-levels", "reanalysis-era5-pressure-levels"}
 # Copernicus name: GRIB id, NetCDF name, unit, base value
-FIELDS = {"2m_temperature": (167, "t2m", "K", 280.0), "mean_sea_level_pressure": (151, "msl", "Pa", 101000.0),
-          "total_cloud_cover": (164, "tcc", "(0 - 1)", 0.5), "land_sea_mask": (172, "lsm", "(0 - 1)", 0.5),
-          "geopotential": (129, "z", "m**2 s**-2", 50000.0), "temperature": (130, "t", "K", 260.0)}
+FIELDS = {
+    "2m_temperature": (167, "t2m", "K", 280.0),
+    "mean_sea_level_pressure": (151, "msl", "Pa", 101000.0),
+    "total_cloud_cover": (164, "tcc", "(0 - 1)", 0.5),
+    "land_sea_mask": (172, "lsm", "(0 - 1)", 0.5),
+    "geopotential": (129, "z", "m**2 s**-2", 50000.0),
+    "temperature": (130, "t", "K", 260.0),
+}
 
 
 def value(name: str, level: int | None, seconds: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
-    """Field [T, lat, lon] of a variable: differs by variable, level, hour and place; constants do not change in time."""
+    """Field [T, lat, lon] of a variable: differs by variable, level, hour and place; constants do not change
+    in time.
+    """
     base, scale = FIELDS[name][3], {"total_cloud_cover": 0.1, "land_sea_mask": 0.1}.get(name, 1.0)
     still = name == "land_sea_mask" or (name == "geopotential" and level is None)
     hours = np.zeros(len(seconds)) if still else (np.asarray(seconds) // 3600) % 100
@@ -47,14 +56,16 @@ class CdsServer:
     """The server; use as a context manager.
 
     Arguments:
-        flavour: how results are sent: grib, netcdf (new), netcdf_old (`time`, `expver`, packed), zip (of two new NetCDF).
+        flavour: how results are sent: grib, netcdf (new), netcdf_old (`time`, `expver`, packed), zip (of two
+            new NetCDF).
         limit: cost limit in fields; `costing` False: the server does not answer questions for the cost.
         polls: how often a job says 'accepted' or 'running' before it is done.
 
     Attributes:
         log: method and path of every call.
         executed: (dataset, inputs) of every accepted job.
-        fault: called with (server, method, path) before each call; returns (status, JSON) to answer with, or None.
+        fault: called with (server, method, path) before each call; returns (status, JSON) to answer with, or
+            None.
         break_downloads: after how many bytes each download breaks off, used up one by one.
         failing_jobs: messages with which the next jobs fail, used up one by one.
         ranges: the Range headers of the downloads.
@@ -64,19 +75,25 @@ class CdsServer:
         self.flavour, self.limit, self.costing, self.polls = flavour, limit, costing, polls
         self.log: list[str] = []
         self.executed: list[tuple[str, dict]] = []
-        self.fault: Callable[[CdsServer, str, str], tuple[int, dict] | None] = lambda server, method, path: None
+        self.fault: Callable[[CdsServer, str, str], tuple[int, dict] | None] = lambda server, method, path: (
+            None
+        )
         self.break_downloads: list[int] = []
         self.failing_jobs: list[str] = []
         self.ranges: list[str] = []
         self.jobs: dict[str, _Job] = {}
         self.files: dict[str, bytes] = {}
-        self.last_hour: int | None = None  # no data later than this (seconds), as with a month that is not over
+        self.last_hour: int | None = (
+            None  # no data later than this (seconds), as with a month that is not over
+        )
 
     def __enter__(self) -> "CdsServer":
         handler = type("Handler", (_Handler,), {"cds": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}/api"
         return self
@@ -100,8 +117,12 @@ class CdsServer:
         if parts[:1] == ["catalogue"]:
             return 200, {"messages": []}
         if token != KEY:
-            return 401, {"type": "permission denied", "title": "authentication failed", "status": 401,
-                         "detail": "operation not allowed"}
+            return 401, {
+                "type": "permission denied",
+                "title": "authentication failed",
+                "status": 401,
+                "detail": "operation not allowed",
+            }
         if parts[:3] == ["retrieve", "v1", "processes"]:
             return self._process(method, parts[3:], content.get("inputs", {}))
         if parts[:3] == ["retrieve", "v1", "jobs"]:
@@ -111,16 +132,28 @@ class CdsServer:
     def _process(self, method: str, parts: list[str], inputs: dict) -> tuple[int, dict]:
         dataset = parts[0]
         if dataset not in DATASETS:
-            return 404, {"type": "process not found", "title": "process not found",
-                         "detail": f"dataset {dataset} not found", "status": 404}
+            return 404, {
+                "type": "process not found",
+                "title": "process not found",
+                "detail": f"dataset {dataset} not found",
+                "status": 404,
+            }
         if method == "GET":
             return 200, {"id": dataset, "links": []}
         cost = _fields(inputs)
         if parts[1:] == ["costing"]:
-            return (200, {"id": "size", "cost": cost, "limit": self.limit}) if self.costing else (404, {"title": "not found"})
+            return (
+                (200, {"id": "size", "cost": cost, "limit": self.limit})
+                if self.costing
+                else (404, {"title": "not found"})
+            )
         if cost > self.limit:
-            return 403, {"type": "permission denied", "title": "cost limits exceeded", "status": 403,
-                         "detail": "Your request is too large, please reduce your selection."}
+            return 403, {
+                "type": "permission denied",
+                "title": "cost limits exceeded",
+                "status": 403,
+                "detail": "Your request is too large, please reduce your selection.",
+            }
         job = _Job(len(self.jobs) + 1, dataset, inputs)
         self.jobs[job.id] = job
         self.executed.append((dataset, inputs))
@@ -131,20 +164,38 @@ class CdsServer:
         links = [{"rel": "monitor", "href": base}, {"rel": "self", "href": base}]
         if status in ("successful", "failed"):
             links.append({"rel": "results", "href": base + "/results"})
-        return {"processID": job.dataset, "type": "process", "jobID": job.id, "status": status,
-                "created": "2026-01-01T00:00:00", "updated": "2026-01-01T00:00:00", "links": links,
-                "metadata": {"origin": "api", "log": []}}
+        return {
+            "processID": job.dataset,
+            "type": "process",
+            "jobID": job.id,
+            "status": status,
+            "created": "2026-01-01T00:00:00",
+            "updated": "2026-01-01T00:00:00",
+            "links": links,
+            "metadata": {"origin": "api", "log": []},
+        }
 
     def _job(self, parts: list[str]) -> tuple[int, dict]:
         job = self.jobs[parts[0]]
         if parts[1:] == ["results"]:
             if self.failing_jobs:
-                return 400, {"type": "job results failed", "title": "The job has failed", "status": 400,
-                             "traceback": self.failing_jobs.pop(0)}
+                return 400, {
+                    "type": "job results failed",
+                    "title": "The job has failed",
+                    "status": 400,
+                    "traceback": self.failing_jobs.pop(0),
+                }
             content, name = self._result(job)
             self.files[f"/cache/{name}"] = content
-            return 200, {"asset": {"value": {"type": "application/octet-stream", "href": self.url.removesuffix("/api")
-                                             + f"/cache/{name}", "file:size": len(content)}}}
+            return 200, {
+                "asset": {
+                    "value": {
+                        "type": "application/octet-stream",
+                        "href": self.url.removesuffix("/api") + f"/cache/{name}",
+                        "file:size": len(content),
+                    }
+                }
+            }
         job.looks += 1
         if job.looks <= self.polls:
             return 200, self._status(job, "accepted" if job.looks == 1 else "running")
@@ -160,7 +211,9 @@ class CdsServer:
                 for number, part in enumerate((variables[:1], variables[1:])):
                     if part:
                         name = f"data_stream-oper_stepType-{'instant' if number == 0 else 'accum'}.nc"
-                        archive.writestr(name, _netcdf({**job.inputs, "variable": part}, "netcdf", self.last_hour))
+                        archive.writestr(
+                            name, _netcdf({**job.inputs, "variable": part}, "netcdf", self.last_hour)
+                        )
             return packed.getvalue(), f"{job.id}.zip"
         return _netcdf(job.inputs, self.flavour, self.last_hour), f"{job.id}.nc"
 
@@ -185,7 +238,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:  # noqa: N802
         content = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
-        self._json(*self.cds.answer("POST", urlparse(self.path).path, self.headers.get("PRIVATE-TOKEN", ""), content))
+        self._json(
+            *self.cds.answer("POST", urlparse(self.path).path, self.headers.get("PRIVATE-TOKEN", ""), content)
+        )
 
     def _json(self, status: int, content: dict) -> None:
         body = json.dumps(content).encode()
@@ -209,7 +264,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(whole) - 1}/{len(whole)}")
         self.end_headers()
         if self.cds.break_downloads:
-            self.wfile.write(content[:self.cds.break_downloads.pop(0)])
+            self.wfile.write(content[: self.cds.break_downloads.pop(0)])
             self.wfile.flush()
             self.close_connection = True
             self.connection.close()
@@ -236,9 +291,19 @@ def _grid(inputs: dict) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _hours(inputs: dict, last: int | None) -> np.ndarray:
-    seconds = np.array([int((datetime(int(year), int(month), int(day), int(time[:2])) - datetime(1970, 1, 1)).total_seconds())
-                        for year in inputs["year"] for month in inputs["month"] for day in inputs["day"]
-                        for time in inputs["time"]])
+    seconds = np.array(
+        [
+            int(
+                (
+                    datetime(int(year), int(month), int(day), int(time[:2])) - datetime(1970, 1, 1)
+                ).total_seconds()
+            )
+            for year in inputs["year"]
+            for month in inputs["month"]
+            for day in inputs["day"]
+            for time in inputs["time"]
+        ]
+    )
     return seconds if last is None else seconds[seconds <= last]
 
 
@@ -253,15 +318,22 @@ def _grib(inputs: dict, last: int | None) -> bytes:
         for name in inputs["variable"]:
             for level in levels:
                 handle = eccodes.codes_grib_new_from_samples(
-                    "regular_ll_sfc_grib1" if level is None else "regular_ll_pl_grib1")
-                for key, setting in {"centre": 98, "Ni": len(lon), "Nj": len(lat), "dataDate": int(when.strftime("%Y%m%d")),
-                                     "dataTime": when.hour * 100, "bitsPerValue": 24,
-                                     "latitudeOfFirstGridPointInDegrees": float(lat[0]),
-                                     "latitudeOfLastGridPointInDegrees": float(lat[-1]),
-                                     "longitudeOfFirstGridPointInDegrees": float(lon[0]),
-                                     "longitudeOfLastGridPointInDegrees": float(lon[-1]),
-                                     "iDirectionIncrementInDegrees": float(lon[1] - lon[0]),
-                                     "jDirectionIncrementInDegrees": float(lat[0] - lat[1])}.items():
+                    "regular_ll_sfc_grib1" if level is None else "regular_ll_pl_grib1"
+                )
+                for key, setting in {
+                    "centre": 98,
+                    "Ni": len(lon),
+                    "Nj": len(lat),
+                    "dataDate": int(when.strftime("%Y%m%d")),
+                    "dataTime": when.hour * 100,
+                    "bitsPerValue": 24,
+                    "latitudeOfFirstGridPointInDegrees": float(lat[0]),
+                    "latitudeOfLastGridPointInDegrees": float(lat[-1]),
+                    "longitudeOfFirstGridPointInDegrees": float(lon[0]),
+                    "longitudeOfLastGridPointInDegrees": float(lon[-1]),
+                    "iDirectionIncrementInDegrees": float(lon[1] - lon[0]),
+                    "jDirectionIncrementInDegrees": float(lat[0] - lat[1]),
+                }.items():
                     eccodes.codes_set(handle, key, setting)
                 eccodes.codes_set(handle, "paramId", FIELDS[name][0])
                 if level is not None:
@@ -281,11 +353,19 @@ def _netcdf(inputs: dict, flavour: str, last: int | None) -> bytes:
     with TemporaryDirectory() as directory:
         path = Path(directory) / "data.nc"
         with netCDF4.Dataset(path, "w", format="NETCDF3_64BIT_OFFSET" if old else "NETCDF4") as file:
-            for name, values, units in ((time_name, seconds // 3600 + 613608 if old else seconds,
-                                         "hours since 1900-01-01 00:00:00.0" if old else "seconds since 1970-01-01"),
-                                        ("latitude", lat, "degrees_north"), ("longitude", lon, "degrees_east")):
+            for name, values, units in (
+                (
+                    time_name,
+                    seconds // 3600 + 613608 if old else seconds,
+                    "hours since 1900-01-01 00:00:00.0" if old else "seconds since 1970-01-01",
+                ),
+                ("latitude", lat, "degrees_north"),
+                ("longitude", lon, "degrees_east"),
+            ):
                 file.createDimension(name, len(values))
-                coordinate = file.createVariable(name, "i4" if name == "time" else "f4" if old else "f8", (name,))
+                coordinate = file.createVariable(
+                    name, "i4" if name == "time" else "f4" if old else "f8", (name,)
+                )
                 coordinate.units = units
                 coordinate[:] = values
             dimensions = [time_name]
@@ -305,20 +385,29 @@ def _netcdf(inputs: dict, flavour: str, last: int | None) -> bytes:
                 dimensions.append(level_name)
             for name in inputs["variable"]:
                 _, short, units, _ = FIELDS[name]
-                fields = np.stack([value(name, level, seconds, lat, lon) for level in levels or [None]], axis=1)
+                fields = np.stack(
+                    [value(name, level, seconds, lat, lon) for level in levels or [None]], axis=1
+                )
                 if not levels:
                     fields = fields[:, 0]
                 if old:
                     low, high = fields.min(), fields.max()
-                    stored = file.createVariable(short, "i2", (*dimensions, "latitude", "longitude"), fill_value=-32767)
+                    stored = file.createVariable(
+                        short, "i2", (*dimensions, "latitude", "longitude"), fill_value=-32767
+                    )
                     stored.scale_factor, stored.add_offset = max(high - low, 1e-3) / 65000, (low + high) / 2
                     both = np.ma.masked_all((len(seconds), 2, *fields.shape[1:]))
                     final = len(seconds) * 2 // 3
                     both[:final, 0], both[final:, 1] = fields[:final], fields[final:]
                     stored[:] = np.ma.masked_where(both.mask, both.filled(low))
                 else:
-                    stored = file.createVariable(short, "f4", (*dimensions, "latitude", "longitude"), zlib=True,
-                                                 fill_value=np.float32(np.nan))
+                    stored = file.createVariable(
+                        short,
+                        "f4",
+                        (*dimensions, "latitude", "longitude"),
+                        zlib=True,
+                        fill_value=np.float32(np.nan),
+                    )
                     stored.GRIB_typeOfLevel = "isobaricInhPa" if levels else "surface"
                     stored[:] = fields
                 stored.units = units

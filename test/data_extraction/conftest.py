@@ -14,21 +14,47 @@ LAT, LON = np.array([52.0, 51.5, 51.0, 50.5]), np.array([-1.0, -0.5, 0.0, 0.5, 1
 
 @pytest.fixture
 def archive_run(tmp_path, capsys):
-    """Run an extraction from an archive: ``archive_run(source_dir, *flags)`` -> (exit code, stdout, stderr)."""
+    """Run an extraction from an archive: ``archive_run(source_dir, *flags)`` -> (exit code, stdout, stderr).
+    """
 
-    def call(source_dir, *flags, years=("2019",), months=("3",), names=("2t",), destination=tmp_path / "ExtractedData"):
-        code = run(main, build_parser(), ["--source", "archive", "--source_dir", str(source_dir), "--destination_dir",
-                                          str(destination), "--years", *years, "--months", *months, "--variables", *names,
-                                          *map(str, flags)])
+    def call(
+        source_dir,
+        *flags,
+        years=("2019",),
+        months=("3",),
+        names=("2t",),
+        destination=tmp_path / "ExtractedData",
+    ):
+        code = run(
+            main,
+            build_parser(),
+            [
+                "--source",
+                "archive",
+                "--source_dir",
+                str(source_dir),
+                "--destination_dir",
+                str(destination),
+                "--years",
+                *years,
+                "--months",
+                *months,
+                "--variables",
+                *names,
+                *map(str, flags),
+            ],
+        )
         captured = capsys.readouterr()
         assert code != 1, captured.err
         return code, captured.out, captured.err
+
     return call
 
 
 @pytest.fixture
 def refused(archive_run, tmp_path):
-    """Run an extraction that must be refused: exit code 2, one ERROR line, no monthly file; returns the line."""
+    """Run an extraction that must be refused: exit code 2, one ERROR line, no monthly file; returns the line.
+    """
 
     def call(*args, **options):
         code, _, err = archive_run(*args, **options)
@@ -37,12 +63,15 @@ def refused(archive_run, tmp_path):
         directory = options.get("destination", tmp_path / "ExtractedData")
         assert not list(directory.rglob("*.nc")), "something is left behind that looks whole"
         return lines[0]
+
     return call
 
 
 def read_month(directory: Path, year: int, month: int) -> netCDF4.Dataset:
     """Open a monthly file, as numbers without masks."""
-    file = netCDF4.Dataset(Path(directory) / f"{year:04d}" / f"{month:02d}" / f"era5_{year:04d}{month:02d}.nc")
+    file = netCDF4.Dataset(
+        Path(directory) / f"{year:04d}" / f"{month:02d}" / f"era5_{year:04d}{month:02d}.nc"
+    )
     file.set_auto_mask(False)
     return file
 
@@ -58,21 +87,39 @@ def hours(first: str, number: int, step: int = 1) -> np.ndarray:
 
 
 def field(times: np.ndarray, lat: np.ndarray = LAT, lon: np.ndarray = LON) -> np.ndarray:
-    """Temperature [T, lat, lon] that tells hour and place apart (wave number 1 in longitude, any convention of it)."""
+    """Temperature [T, lat, lon] that tells hour and place apart (wave number 1 in longitude, any convention
+    of it).
+    """
     hour = (np.asarray(times) % 864000 / 36000.0)[:, None, None]
-    return (280.0 + hour + 0.1 * lat[None, :, None] + 3 * np.cos(np.deg2rad(lon))[None, None, :]).astype(np.float32)
+    return (280.0 + hour + 0.1 * lat[None, :, None] + 3 * np.cos(np.deg2rad(lon))[None, None, :]).astype(
+        np.float32
+    )
 
 
-def write_netcdf(path: Path, times: np.ndarray, values: np.ndarray | None = None, lat: np.ndarray = LAT, lon: np.ndarray = LON,
-                 name: str = "t2m", units: str | None = "K", names: tuple[str, str, str] = ("valid_time", "latitude", "longitude"),
-                 expver: list[str] | None = None, level: int | None = None, packed: bool = False,
-                 form: str = "NETCDF4") -> Path:
+def write_netcdf(
+    path: Path,
+    times: np.ndarray,
+    values: np.ndarray | None = None,
+    lat: np.ndarray = LAT,
+    lon: np.ndarray = LON,
+    name: str = "t2m",
+    units: str | None = "K",
+    names: tuple[str, str, str] = ("valid_time", "latitude", "longitude"),
+    expver: list[str] | None = None,
+    level: int | None = None,
+    packed: bool = False,
+    form: str = "NETCDF4",
+) -> Path:
     """Write one variable [T, lat, lon] as archives hold it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     values = field(times, lat, lon) if values is None else values
     with netCDF4.Dataset(path, "w", format=form) as file:
-        for dimension, coordinate, unit in zip(names, (np.asarray(times) / 3600.0, lat, lon),
-                                               ("hours since 1970-01-01", "degrees_north", "degrees_east"), strict=True):
+        for dimension, coordinate, unit in zip(
+            names,
+            (np.asarray(times) / 3600.0, lat, lon),
+            ("hours since 1970-01-01", "degrees_north", "degrees_east"),
+            strict=True,
+        ):
             file.createDimension(dimension, len(coordinate))
             stored = file.createVariable(dimension, "f8", (dimension,))
             stored.units = unit

@@ -24,12 +24,35 @@ def extract(tmp_path, monkeypatch):
     """Run the program on a server: ``extract(server, *flags)`` -> exit code."""
     monkeypatch.setattr(copernicus_client, "BACK_OFF", (0.01, 0.05, 2.0))
 
-    def call(server, *flags, years=("2020",), months=("2",), names=("2t",), destination=tmp_path / "ExtractedData"):
+    def call(
+        server, *flags, years=("2020",), months=("2",), names=("2t",), destination=tmp_path / "ExtractedData"
+    ):
         for name, setting in server.env.items():
             monkeypatch.setenv(name, setting)
-        return run(main, build_parser(), ["--source", "cds", "--destination_dir", str(destination), "--years", *years,
-                                          "--months", *months, "--variables", *names, "--area", *AREA, "--step_hours", "6",
-                                          "--constants", "none", *flags])
+        return run(
+            main,
+            build_parser(),
+            [
+                "--source",
+                "cds",
+                "--destination_dir",
+                str(destination),
+                "--years",
+                *years,
+                "--months",
+                *months,
+                "--variables",
+                *names,
+                "--area",
+                *AREA,
+                "--step_hours",
+                "6",
+                "--constants",
+                "none",
+                *flags,
+            ],
+        )
+
     return call
 
 
@@ -43,7 +66,9 @@ def expected(name, level, times):
     return value(name, level, times, LAT, LON)
 
 
-@pytest.mark.parametrize("flavour, tolerance", [("grib", 2e-3), ("netcdf", 1e-2), ("netcdf_old", 2e-2), ("zip", 1e-2)])
+@pytest.mark.parametrize(
+    "flavour, tolerance", [("grib", 2e-3), ("netcdf", 1e-2), ("netcdf_old", 2e-2), ("zip", 1e-2)]
+)
 def test_every_answer_gives_the_same_month(flavour, tolerance, tmp_path, extract):
     """2t, msl, gph500 and t850 of February 2020 arrive whole, in their units, whatever form the CDS sends."""
     with CdsServer(flavour) as server:
@@ -51,12 +76,21 @@ def test_every_answer_gives_the_same_month(flavour, tolerance, tmp_path, extract
     times, t2m, attributes = stored(tmp_path, "2t")
     assert len(times) == 29 * 4 and times[0] == Month(2020, 2).start and set(np.diff(times)) == {6 * 3600}
     np.testing.assert_allclose(t2m, expected("2m_temperature", None, times), atol=tolerance)
-    np.testing.assert_allclose(stored(tmp_path, "msl")[1], expected("mean_sea_level_pressure", None, times), atol=tolerance)
-    np.testing.assert_allclose(stored(tmp_path, "t850")[1], expected("temperature", 850, times), atol=tolerance)
-    np.testing.assert_allclose(stored(tmp_path, "gph500")[1], expected("geopotential", 500, times) / 9.80665, atol=tolerance)
+    np.testing.assert_allclose(
+        stored(tmp_path, "msl")[1], expected("mean_sea_level_pressure", None, times), atol=tolerance
+    )
+    np.testing.assert_allclose(
+        stored(tmp_path, "t850")[1], expected("temperature", 850, times), atol=tolerance
+    )
+    np.testing.assert_allclose(
+        stored(tmp_path, "gph500")[1], expected("geopotential", 500, times) / 9.80665, atol=tolerance
+    )
     assert attributes["synthetic"] == 0 and "Copernicus" in attributes["acknowledgement"]
     # one request a month and data set, cut at the source
-    assert [dataset for dataset, _ in server.executed] == ["reanalysis-era5-single-levels", "reanalysis-era5-pressure-levels"]
+    assert [dataset for dataset, _ in server.executed] == [
+        "reanalysis-era5-single-levels",
+        "reanalysis-era5-pressure-levels",
+    ]
     assert all(inputs["area"] == [52.0, -1.0, 51.0, 0.5] for _, inputs in server.executed)
     assert not (tmp_path / "ExtractedData" / ".downloads").exists()
 
@@ -68,7 +102,9 @@ def test_constants(tmp_path, extract):
     with netCDF4.Dataset(tmp_path / "ExtractedData" / "constants.nc") as file:
         still = np.array([0])
         np.testing.assert_allclose(file["lsm"][:], expected("land_sea_mask", None, still)[0], atol=1e-6)
-        np.testing.assert_allclose(file["oro"][:], expected("geopotential", None, still)[0] / 9.80665, atol=1e-3)
+        np.testing.assert_allclose(
+            file["oro"][:], expected("geopotential", None, still)[0] / 9.80665, atol=1e-3
+        )
 
 
 def test_finished_months_are_not_fetched_again(tmp_path, extract):
@@ -91,15 +127,21 @@ def test_only_the_missing_variable_is_fetched(tmp_path, extract):
     with CdsServer() as server:
         assert extract(server) == 0
         assert extract(server, names=("2t", "msl")) == 0
-        assert [inputs["variable"] for _, inputs in server.executed] == [["2m_temperature"], ["mean_sea_level_pressure"]]
+        assert [inputs["variable"] for _, inputs in server.executed] == [
+            ["2m_temperature"],
+            ["mean_sea_level_pressure"],
+        ]
     times, t2m, _ = stored(tmp_path, "2t")
     np.testing.assert_allclose(t2m, expected("2m_temperature", None, times), atol=2e-3)
-    np.testing.assert_allclose(stored(tmp_path, "msl")[1], expected("mean_sea_level_pressure", None, times), atol=2e-3)
+    np.testing.assert_allclose(
+        stored(tmp_path, "msl")[1], expected("mean_sea_level_pressure", None, times), atol=2e-3
+    )
 
 
 @pytest.mark.parametrize("costing", [True, False])
 def test_requests_stay_below_the_limit(costing, tmp_path, extract):
-    """Where the CDS allows less than AMBS thinks, requests are halved until they fit; the month is the same."""
+    """Where the CDS allows less than AMBS thinks, requests are halved until they fit; the month is the same.
+    """
     with CdsServer(limit=50, costing=costing) as server:
         assert extract(server, names=("2t", "msl")) == 0
     assert len(server.executed) > 3
@@ -110,22 +152,35 @@ def test_requests_stay_below_the_limit(costing, tmp_path, extract):
 
 
 def test_plan_splits_by_cost():
-    """Ten years of all variables: no request above the limit, every variable, level, day and hour in exactly one."""
-    wanted = variables(["2t", "msl", "tcc", "10u", "10v", "2d", "sp"] + [f"t{level}" for level in range(100, 1000, 50)])
+    """Ten years of all variables: no request above the limit, every variable, level, day and hour in exactly
+    one.
+    """
+    wanted = variables(
+        ["2t", "msl", "tcc", "10u", "10v", "2d", "sp"] + [f"t{level}" for level in range(100, 1000, 50)]
+    )
     for month in (Month(2019, 2), Month(2020, 2), Month(2019, 12)):
         requests = requests_of_month(month, wanted, (60, 0, 50, 10), 0.25, 1, "grib")
         assert all(request.fields() <= MOST_FIELDS for request in requests)
         assert sum(request.fields() for request in requests) == (7 + 18) * 24 * month.days
-        seen = {(request.dataset, name, day) for request in requests for name in request.inputs["variable"]
-                for day in request.inputs["day"]}
+        seen = {
+            (request.dataset, name, day)
+            for request in requests
+            for name in request.inputs["variable"]
+            for day in request.inputs["day"]
+        }
         assert len(seen) == (7 + 1) * month.days
     seven = requests_of_month(Month(2019, 1), wanted[:7], (60, 0, 50, 10), 0.25, 1, "grib")
     assert len(seven) == 1 and "grid" not in seven[0].inputs
-    assert requests_of_month(Month(2019, 1), wanted[:1], (60, 0, 50, 10), 0.5, 1, "grib")[0].inputs["grid"] == "0.5/0.5"
+    assert (
+        requests_of_month(Month(2019, 1), wanted[:1], (60, 0, 50, 10), 0.5, 1, "grib")[0].inputs["grid"]
+        == "0.5/0.5"
+    )
 
 
 def test_queue_failed_job_and_broken_download(tmp_path, extract, capsys):
-    """A job that waits, one that fails for a while, an answer 503 and downloads that break off: the month arrives whole."""
+    """A job that waits, one that fails for a while, an answer 503 and downloads that break off: the month
+    arrives whole.
+    """
     troubles = iter([(503, {"title": "service unavailable"})])
 
     def fault(server, method, path):
@@ -162,7 +217,9 @@ def refusal(capsys, code):
 def test_wrong_key(tmp_path, extract, capsys, monkeypatch):
     """One line that says where the key belongs; no month is there, and nothing is tried twice."""
     with CdsServer() as server:
-        monkeypatch.setattr(CdsServer, "env", property(lambda self: {"CDSAPI_URL": self.url, "CDSAPI_KEY": "wrong"}))
+        monkeypatch.setattr(
+            CdsServer, "env", property(lambda self: {"CDSAPI_URL": self.url, "CDSAPI_KEY": "wrong"})
+        )
         line = refusal(capsys, extract(server))
     assert "does not accept the key" in line and "cdsapirc" in line
     assert not list((tmp_path / "ExtractedData").rglob("*.nc"))
@@ -185,13 +242,22 @@ def test_no_key_and_old_key(tmp_path, extract, capsys, monkeypatch):
 
 def test_licence(extract, capsys):
     """The line names the page to accept it at."""
-    refused = (403, {"type": "permission denied", "title": "required licences not accepted", "status": 403,
-                     "detail": "Not all the required licences have been accepted"})
+    refused = (
+        403,
+        {
+            "type": "permission denied",
+            "title": "required licences not accepted",
+            "status": 403,
+            "detail": "Not all the required licences have been accepted",
+        },
+    )
     with CdsServer() as server:
         server.fault = lambda server, method, path: refused if path.endswith("/execution") else None
         line = refusal(capsys, extract(server))
     assert "datasets/reanalysis-era5-single-levels?tab=download#manage-licences" in line
-    assert len([call for call in server.log if call.endswith("/execution")]) == 1, "a refusal is not tried again"
+    assert len([call for call in server.log if call.endswith("/execution")]) == 1, (
+        "a refusal is not tried again"
+    )
 
 
 def test_unknown_dataset(extract, capsys, monkeypatch):
@@ -220,7 +286,8 @@ def test_interrupted_run_goes_on_by_month(tmp_path, extract, capsys):
     """The second month cannot be had: the first stays, and the next run fetches the second only."""
     with CdsServer() as server:
         server.fault = lambda server, method, path: (
-            (500, {"title": "error"}) if len(server.executed) == 1 and path.endswith("/execution") else None)
+            (500, {"title": "error"}) if len(server.executed) == 1 and path.endswith("/execution") else None
+        )
         refusal(capsys, extract(server, "--retries", "1", months=("1", "2")))
         assert (tmp_path / "ExtractedData" / "2020" / "01" / "era5_202001.nc").exists()
         server.fault = lambda server, method, path: None
@@ -235,6 +302,10 @@ def test_dry_run_prints_the_requests(tmp_path, extract, capsys, monkeypatch):
         assert extract(server, "--dry-run", names=("2t", "t850")) == 0
         monkeypatch.setenv("CDSAPI_KEY", KEY)
         assert server.log == [] and not (tmp_path / "ExtractedData").exists()
-        printed = [json.loads(line[line.index("{"):]) for line in capsys.readouterr().out.splitlines() if "{" in line]
+        printed = [
+            json.loads(line[line.index("{") :])
+            for line in capsys.readouterr().out.splitlines()
+            if "{" in line
+        ]
         assert extract(server, names=("2t", "t850")) == 0
     assert printed == [inputs for _, inputs in server.executed]

@@ -24,7 +24,9 @@ def test_the_domain_of_the_original():
 def test_float32_noise_goes_dyadic_grids_stay():
     """58.3 stored as float32 is 58.3; T63 and 1.40625 degree coordinates keep all their digits."""
     np.testing.assert_array_equal(tidy(np.float32([58.3, -0.1, 359.7])), [58.3, -0.1, 359.7])
-    np.testing.assert_array_equal(tidy(np.float32([1.40625, 5.625, 0.703125, 0.28125])), [1.40625, 5.625, 0.703125, 0.28125])
+    np.testing.assert_array_equal(
+        tidy(np.float32([1.40625, 5.625, 0.703125, 0.28125])), [1.40625, 5.625, 0.703125, 0.28125]
+    )
 
 
 @pytest.mark.parametrize("degrees", [0.25, 0.3, 1.40625, 2.5])
@@ -36,14 +38,21 @@ def test_window_takes_the_right_points(degrees):
     np.testing.assert_allclose(rows, place.grid.lat, atol=1e-4)
     np.testing.assert_allclose(columns, place.grid.lon, atol=1e-4)
     assert (np.diff(place.grid.lat) < 0).all() and (np.diff(place.grid.lon) > 0).all()
-    assert place.grid.lat.max() <= 55 < place.grid.lat.max() + degrees and place.grid.lon.min() - degrees < -10
+    assert (
+        place.grid.lat.max() <= 55 < place.grid.lat.max() + degrees and place.grid.lon.min() - degrees < -10
+    )
 
 
 def test_regions_without_area():
-    """A stored region is unrolled at its widest gap: across Greenwich below 0, across the date line beyond 180."""
-    np.testing.assert_array_equal(window(LAT, np.array([0, 1, 2, 358, 359.0]), None, "x").grid.lon, [-2, -1, 0, 1, 2])
-    np.testing.assert_array_equal(window(LAT, np.array([-179, -178, 178, 179, 180.0]), None, "x").grid.lon,
-                                  [178, 179, 180, 181, 182])
+    """A stored region is unrolled at its widest gap: across Greenwich below 0, across the date line beyond
+    180.
+    """
+    np.testing.assert_array_equal(
+        window(LAT, np.array([0, 1, 2, 358, 359.0]), None, "x").grid.lon, [-2, -1, 0, 1, 2]
+    )
+    np.testing.assert_array_equal(
+        window(LAT, np.array([-179, -178, 178, 179, 180.0]), None, "x").grid.lon, [178, 179, 180, 181, 182]
+    )
     assert window(LAT, np.arange(0, 360, 1.5), None, "x").grid.lon[[0, -1]].tolist() == [-180, 178.5]
     assert len(window(LAT, np.arange(0, 360.1, 2.5), None, "x").grid.lon) == 144, "0 and 360 are one meridian"
 
@@ -55,7 +64,9 @@ def test_area_that_the_data_do_not_cover():
         with pytest.raises(InputError, match="the data cover"):
             window(LAT, np.arange(0, 20.1, 0.3), area, "x")
     with pytest.raises(InputError, match="the data cover"):
-        window(LAT, np.concatenate([np.arange(0, 10, 0.3), np.arange(12, 20.1, 0.3)]), Area(60, 1, 40, 19), "x")
+        window(
+            LAT, np.concatenate([np.arange(0, 10, 0.3), np.arange(12, 20.1, 0.3)]), Area(60, 1, 40, 19), "x"
+        )
 
 
 def test_window_onto():
@@ -67,18 +78,38 @@ def test_window_onto():
     assert window_onto(np.arange(50, -90.1, -0.25), np.arange(0, 360, 0.25), grid) is None
 
 
-@pytest.mark.parametrize("text, unit", [("m**2 s**-2", "m2 s-2"), ("m s**-1", "m s-1"), ("(0 - 1)", "1"), ("degK", "K"),
-                                        ("millibars", "hPa"), ("gpm", "m"), ("furlong", "furlong")])
+@pytest.mark.parametrize(
+    "text, unit",
+    [
+        ("m**2 s**-2", "m2 s-2"),
+        ("m s**-1", "m s-1"),
+        ("(0 - 1)", "1"),
+        ("degK", "K"),
+        ("millibars", "hPa"),
+        ("gpm", "m"),
+        ("furlong", "furlong"),
+    ],
+)
 def test_spelling(text, unit):
     """As CDS, cfgrib and NCEP write them."""
     assert spelled(text) == unit
 
 
-@pytest.mark.parametrize("name, unit, other, expected", [
-    ("2t", "K", False, (1, 0)), ("2t", "degC", False, (1, 273.15)), ("msl", "hPa", False, (100, 0)), ("tcc", "%", False, (0.01, 0)),
-    ("gph500", "m**2 s**-2", True, (1 / 9.80665, 0)), ("gph500", "m**2 s**-2", False, (1 / 9.80665, 0)),
-    ("gph500", "gpm", True, (1, 0)), ("gph500", None, True, (1 / 9.80665, 0)), ("gph500", None, False, (1, 0)),
-    ("gph500", "dam", False, (10, 0))])
+@pytest.mark.parametrize(
+    "name, unit, other, expected",
+    [
+        ("2t", "K", False, (1, 0)),
+        ("2t", "degC", False, (1, 273.15)),
+        ("msl", "hPa", False, (100, 0)),
+        ("tcc", "%", False, (0.01, 0)),
+        ("gph500", "m**2 s**-2", True, (1 / 9.80665, 0)),
+        ("gph500", "m**2 s**-2", False, (1 / 9.80665, 0)),
+        ("gph500", "gpm", True, (1, 0)),
+        ("gph500", None, True, (1 / 9.80665, 0)),
+        ("gph500", None, False, (1, 0)),
+        ("gph500", "dam", False, (10, 0)),
+    ],
+)
 def test_conversion(name, unit, other, expected):
     """The unit decides whether a field is a geopotential or a height; without one, its name."""
     assert conversion(variable(name), unit, other, "x") == pytest.approx(expected)

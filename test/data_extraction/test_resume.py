@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import field, hours, read_month, write_netcdf
 
+from video_prediction_tools.data_extraction import extraction
 from video_prediction_tools.main_scripts.main_data_extraction import build_parser, main
 from video_prediction_tools.main_scripts.program import run
 from video_prediction_tools.metadata.record import read_record
@@ -22,18 +23,38 @@ def synthetic(tmp_path, capsys):
     """Run a synthetic extraction: ``synthetic(*flags)`` -> (exit code, stdout, stderr)."""
 
     def call(*flags, names=("2t",), months=("1", "2"), destination=tmp_path / "out"):
-        code = run(main, build_parser(), ["--source", "synthetic", "--destination_dir", str(destination), "--years", "2019",
-                                          "--months", *months, "--variables", *names, *AREA, *flags])
+        code = run(
+            main,
+            build_parser(),
+            [
+                "--source",
+                "synthetic",
+                "--destination_dir",
+                str(destination),
+                "--years",
+                "2019",
+                "--months",
+                *months,
+                "--variables",
+                *names,
+                *AREA,
+                *flags,
+            ],
+        )
         captured = capsys.readouterr()
         assert code != 1, captured.err
         return code, captured.out, captured.err
+
     return call
 
 
 def state(directory):
     """Everything but metadata.json: path, bytes and time of change."""
-    return {path.relative_to(directory): (path.read_bytes(), path.stat().st_mtime_ns)
-            for path in sorted(directory.rglob("*")) if path.suffix == ".nc"}
+    return {
+        path.relative_to(directory): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(directory.rglob("*"))
+        if path.suffix == ".nc"
+    }
 
 
 def contents(directory):
@@ -61,8 +82,14 @@ def test_more_months_later(synthetic, tmp_path):
     assert one.fingerprint() == other.fingerprint() and one.details == other.details
 
 
-@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes()[:-1]), lambda path: path.unlink(),
-                                    lambda path: path.write_bytes(b"x" * path.stat().st_size)])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b"x" * path.stat().st_size),
+    ],
+)
 def test_damaged_months_are_made_again(damage, synthetic, tmp_path):
     """Truncated, gone, or changed with the same size; constants as well."""
     assert synthetic(names=("2t", "msl"))[0] == 0
@@ -82,9 +109,15 @@ def test_more_variables_later(synthetic, tmp_path):
     assert read_record(tmp_path / "out").details["months"]["2019-01"]["variables"] == ["2t", "msl"]
 
 
-@pytest.mark.parametrize("flags, part", [
-    (("--seed", "2"), "seed: 1 there, 2 now"), (("--step_hours", "3"), "step_hours: 1 there, 3 now"),
-    (("--grid", "0.25"), "grid: 0.5 there, 0.25 now"), (("--area", "51", "0", "48", "6"), "area")])
+@pytest.mark.parametrize(
+    "flags, part",
+    [
+        (("--seed", "2"), "seed: 1 there, 2 now"),
+        (("--step_hours", "3"), "step_hours: 1 there, 3 now"),
+        (("--grid", "0.25"), "grid: 0.5 there, 0.25 now"),
+        (("--area", "51", "0", "48", "6"), "area"),
+    ],
+)
 def test_another_request_is_refused(flags, part, synthetic, tmp_path):
     """Nothing is overwritten, and the directory stays as done as it was; --overwrite begins anew."""
     assert synthetic()[0] == 0
@@ -104,8 +137,65 @@ def test_overwrite_of_the_same_request(synthetic, tmp_path):
     assert synthetic("--overwrite", months=("2",))[0] == 0
     after = state(tmp_path / "out")
     assert {path for path in before if before[path] != after[path]} == {
-        path for path in before if path.name in ("era5_201902.nc", "constants.nc")}
+        path for path in before if path.name in ("era5_201902.nc", "constants.nc")
+    }
     assert contents(tmp_path / "out") == {path: content for path, (content, _) in before.items()}
+
+
+def test_killed_overwrite_goes_on(synthetic, tmp_path, monkeypatch):
+    """A run with --overwrite that ended in its third month renews the rest, not the months it has renewed."""
+    months = ("1", "2", "3", "4")
+    assert synthetic(months=months)[0] == 0
+    before = state(tmp_path / "out")
+    fetch, done = extraction._fetch, []
+
+    def fetch_two(source, task, opened):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(str(task.month))
+        fetch(source, task, opened)
+
+    monkeypatch.setattr(extraction, "_fetch", fetch_two)
+    assert synthetic("--overwrite", months=months)[0] == 130
+    monkeypatch.setattr(extraction, "_fetch", lambda *args: [done.append(str(args[1].month)),
+                                                            fetch(*args)])
+    assert synthetic("--overwrite", months=months)[0] == 0
+    assert done == ["2019-01", "2019-02", "2019-03", "2019-04"]
+    after = state(tmp_path / "out")
+    assert all(before[path][0] == after[path][0] and before[path][1] != after[path][1] for path in before)
+    done.clear()
+    assert synthetic("--overwrite", months=months)[0] == 0
+    assert len(done) == 4, "after a good end --overwrite begins from the front"
+
+
+def test_constants_later(shared_data, archive_run, tmp_path):
+    """Added to 6-hourly months that are there, without reading these again; demanded ones must be there."""
+    source = shared_data / "era5" / "western_usa_2025-01"
+    options = {"years": ("2025",), "months": ("1",)}
+    assert archive_run(source, "--constants", "none", **options)[0] == 0
+    before = state(tmp_path / "ExtractedData")
+    assert archive_run(source, "--constants", "lsm", **options)[0] == 0
+    assert archive_run(source, **options)[0] == 0  # the default: oro as well
+    assert read_record(tmp_path / "ExtractedData").details["constants"] == ["lsm", "oro"]
+    after = state(tmp_path / "ExtractedData")
+    assert {path: after[path] for path in before} == before
+
+
+def test_month_that_the_source_has_no_more(archive_run, tmp_path):
+    """Gone with its source it is reported as missing; damaged it is not taken for good."""
+    write_netcdf(tmp_path / "archive" / "3.nc", hours("2019-03-01T00", 48))
+    april = write_netcdf(tmp_path / "archive" / "4.nc", hours("2019-04-01T00", 48))
+    assert archive_run(tmp_path / "archive", months=("3", "4"))[0] == 0
+    april.unlink()
+    copy = tmp_path / "ExtractedData" / "2019" / "04" / "era5_201904.nc"
+    copy.write_bytes(b"damaged")
+    code, _, err = archive_run(tmp_path / "archive", months=("3", "4"))
+    assert code == 2 and "2019-04" in err
+    copy.unlink()
+    write_netcdf(tmp_path / "archive" / "5.nc", hours("2019-05-01T00", 48))
+    assert archive_run(tmp_path / "archive", months=("3", "4", "5"))[0] == 0
+    record = read_record(tmp_path / "ExtractedData")
+    assert record.details["missing_months"] == ["2019-04"] and "2019/04/era5_201904.nc" not in record.outputs
 
 
 def test_archive_that_changed_meanwhile(archive_run, tmp_path):
@@ -126,18 +216,31 @@ def test_archive_that_changed_meanwhile(archive_run, tmp_path):
 
 
 def test_killed_at_any_moment(synthetic, program_command, tmp_path):
-    """Five times: kill -9 at a random moment, then again until it is done: the files are those of an undisturbed run."""
+    """Five times: kill -9 at a random moment, then again until it is done: the files are those of an
+    undisturbed run.
+    """
     months = tuple(map(str, range(1, 13)))
     begin = time.monotonic()
     assert synthetic(names=("2t", "msl"), months=months, destination=tmp_path / "undisturbed")[0] == 0
     work = time.monotonic() - begin
     dice = random.Random(20190301)
-    command = ["--source", "synthetic", "--destination_dir", tmp_path / "killed", "--years", "2019", "--variables", "2t",
-               "msl", *AREA]
+    command = [
+        "--source",
+        "synthetic",
+        "--destination_dir",
+        tmp_path / "killed",
+        "--years",
+        "2019",
+        "--variables",
+        "2t",
+        "msl",
+        *AREA,
+    ]
     kills = 0
     for _ in range(5):
-        process = subprocess.Popen(program_command("data_extraction", *command), stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            program_command("data_extraction", *command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 60
         while not (tmp_path / "killed" / "metadata.json").exists() and time.monotonic() < deadline:
             time.sleep(0.01)

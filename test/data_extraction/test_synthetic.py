@@ -40,7 +40,10 @@ def july(atmosphere):
 def test_every_variable_of_the_table_is_there(january):
     """In its range, finite, float32."""
     in_time = {name for name, entry in table().items() if entry.level != "constant"}
-    assert {variable(name).short_name if variable(name).pressure is None else name.rstrip("0123456789") for name in NAMES} == in_time
+    assert {
+        variable(name).short_name if variable(name).pressure is None else name.rstrip("0123456789")
+        for name in NAMES
+    } == in_time
     for name, values in january.items():
         low, high = variable(name).valid_range
         assert values.dtype == np.float32 and values.shape == (744, *GRID.shape)
@@ -49,8 +52,30 @@ def test_every_variable_of_the_table_is_there(january):
 
 def test_a_program_run_is_marked_synthetic(tmp_path):
     """In the file, its title and source, and in metadata.json."""
-    assert run(main, build_parser(), ["--source", "synthetic", "--destination_dir", str(tmp_path), "--years", "2019",
-                                      "--months", "2", "--variables", "2t", "msl", "--grid", "0.9", "--step_hours", "3"]) == 0
+    assert (
+        run(
+            main,
+            build_parser(),
+            [
+                "--source",
+                "synthetic",
+                "--destination_dir",
+                str(tmp_path),
+                "--years",
+                "2019",
+                "--months",
+                "2",
+                "--variables",
+                "2t",
+                "msl",
+                "--grid",
+                "0.9",
+                "--step_hours",
+                "3",
+            ],
+        )
+        == 0
+    )
     for path in (tmp_path / "2019" / "02" / "era5_201902.nc", tmp_path / "constants.nc"):
         with netCDF4.Dataset(path) as file:
             assert file.synthetic == 1 and "SYNTHETIC" in file.title and "not real weather" in file.source
@@ -65,12 +90,21 @@ def test_independent_of_cuts(atmosphere, january):
     """One hour by itself, every third hour, and another grid with the same points give the same values."""
     times = hours_of(JANUARY)
     for name in ("2t", "tcc", "10v"):
-        np.testing.assert_allclose(atmosphere.field(variable(name), times[500:501]), january[name][500:501], rtol=1e-5, atol=1e-5)
-        np.testing.assert_allclose(atmosphere.field(variable(name), times[::3]), january[name][::3], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            atmosphere.field(variable(name), times[500:501]), january[name][500:501], rtol=1e-5, atol=1e-5
+        )
+        np.testing.assert_allclose(
+            atmosphere.field(variable(name), times[::3]), january[name][::3], rtol=1e-5, atol=1e-5
+        )
     corner = Grid(GRID.lat[3:9], GRID.lon[10:20])
-    np.testing.assert_allclose(Atmosphere(corner, 1).field(variable("2t"), times[:50]), january["2t"][:50, 3:9, 10:20], rtol=1e-5)
+    np.testing.assert_allclose(
+        Atmosphere(corner, 1).field(variable("2t"), times[:50]), january["2t"][:50, 3:9, 10:20], rtol=1e-5
+    )
     np.testing.assert_allclose(Atmosphere(corner, 1).land, atmosphere.land[3:9, 10:20])
-    assert np.abs(Atmosphere(corner, 2).field(variable("2t"), times[:50]) - january["2t"][:50, 3:9, 10:20]).max() > 1
+    assert (
+        np.abs(Atmosphere(corner, 2).field(variable("2t"), times[:50]) - january["2t"][:50, 3:9, 10:20]).max()
+        > 1
+    )
 
 
 def test_no_seam(atmosphere):
@@ -87,7 +121,8 @@ def test_no_seam(atmosphere):
 
 
 def test_seasons_height_and_latitude(atmosphere, january, july):
-    """Warmer in July, in the south, and down in the valleys; the other way round in the southern hemisphere."""
+    """Warmer in July, in the south, and down in the valleys; the other way round in the southern hemisphere.
+    """
     assert july["2t"].mean() > january["2t"].mean() + 8
     for values in (january["2t"], january["gph500"], january["t850"]):
         assert values[:, -1].mean() > values[:, 0].mean()
@@ -95,7 +130,10 @@ def test_seasons_height_and_latitude(atmosphere, january, july):
     high = atmosphere.orography > 800
     assert high.any() and anomaly[high].mean() < anomaly[atmosphere.orography < 100].mean() - 4
     south = Atmosphere(Grid(-GRID.lat[::-1], GRID.lon), 1)
-    assert south.field(variable("2t"), hours_of(JANUARY)[::12]).mean() > south.field(variable("2t"), hours_of(JULY)[::12]).mean() + 5
+    assert (
+        south.field(variable("2t"), hours_of(JANUARY)[::12]).mean()
+        > south.field(variable("2t"), hours_of(JULY)[::12]).mean() + 5
+    )
 
 
 def test_diurnal_cycle(atmosphere, july):
@@ -123,14 +161,18 @@ def correlation(one, other):
 def test_waves_are_shared_and_travel_east(january):
     """msl, gph500, t850, tcc and winds know of each other; patterns of msl move eastward with 5 to 20 m/s."""
     assert correlation(january["msl"], january["gph500"]) > 0.2
-    assert abs(correlation(january["t850"], january["2t"])) > 0.3 and abs(correlation(january["tcc"], january["msl"])) > 0.1
+    assert (
+        abs(correlation(january["t850"], january["2t"])) > 0.3
+        and abs(correlation(january["tcc"], january["msl"])) > 0.1
+    )
     msl = january["msl"] - january["msl"].mean(axis=0)
     row = msl[:, 8]  # 47.7 N
     shifts = np.arange(-8, 9)
     agreement = [np.mean(row[:-12, 8:-8] * np.roll(row[12:], -shift, axis=1)[:, 8:-8]) for shift in shifts]
     speed = shifts[int(np.argmax(agreement))] * 0.9 * 111e3 * np.cos(np.deg2rad(47.7)) / (12 * 3600)
     assert 5 < speed < 20
-    # geostrophic balance (of the whole, friction turns it): the meridional wind follows the zonal pressure gradient
+    # geostrophic balance (of the whole, friction turns it): the meridional wind follows the zonal pressure
+    # gradient
     gradient = np.gradient(january["msl"], axis=2)
     assert correlation(january["10v"], gradient) > 0.8
 

@@ -47,21 +47,35 @@ def test_wrong_dates(refused, archive):
     assert "named twice" in refused(archive, years=("2019", "2019"))
 
 
-@pytest.mark.parametrize("flags, part", [
-    (("--area", "60", "-1", "51", "1"), "the data cover N 52 W -1 S 50.5 E 1"),
-    (("--area", "52", "-5", "51", "1"), "the data cover"), (("--area", "52", "10", "51", "12"), "the data cover"),
-    (("--area", "51", "0", "52", "1"), "90 >= N > S"), (("--area", "52", "-200", "51", "1"), "between -180 and 360"),
-    (("--area", "51.2", "0", "51", "1"), "holds 1 x 3 points")])
+@pytest.mark.parametrize(
+    "flags, part",
+    [
+        (("--area", "60", "-1", "51", "1"), "the data cover N 52 W -1 S 50.5 E 1"),
+        (("--area", "52", "-5", "51", "1"), "the data cover"),
+        (("--area", "52", "10", "51", "12"), "the data cover"),
+        (("--area", "51", "0", "52", "1"), "90 >= N > S"),
+        (("--area", "52", "-200", "51", "1"), "between -180 and 360"),
+        (("--area", "51.2", "0", "51", "1"), "holds 1 x 3 points"),
+    ],
+)
 def test_area(flags, part, refused, archive):
     """Outside the data, upside down, or too small."""
     assert part in refused(archive, *flags)
 
 
-@pytest.mark.parametrize("flags, part", [
-    (("--seed", "1"), "--seed: does not go with --source archive"), (("--grid", "0.5"), "--grid: does not go"),
-    (("--step_hours", "6"), "--step_hours: does not go"), (("--constants", "none", "lsm"), "'none'"),
-    (("--source_names", "t2m"), "VARIABLE=NAME"), (("--source_names", "msl=slp"), "is not asked for"),
-    (("--constants_source", "/no/such"), "does not exist"), (("--no_such_flag",), "unrecognized arguments")])
+@pytest.mark.parametrize(
+    "flags, part",
+    [
+        (("--seed", "1"), "--seed: does not go with --source archive"),
+        (("--grid", "0.5"), "--grid: does not go"),
+        (("--step_hours", "6"), "--step_hours: does not go"),
+        (("--constants", "none", "lsm"), "'none'"),
+        (("--source_names", "t2m"), "VARIABLE=NAME"),
+        (("--source_names", "msl=slp"), "is not asked for"),
+        (("--constants_source", "/no/such"), "does not exist"),
+        (("--no_such_flag",), "unrecognized arguments"),
+    ],
+)
 def test_flags_that_do_not_fit(flags, part, refused, archive):
     """Found before anything is read."""
     assert part in refused(archive, *flags)
@@ -76,10 +90,18 @@ def test_archive_that_is_none(refused, tmp_path):
     assert "neither GRIB nor NetCDF" in refused(tmp_path / "text.txt")
 
 
-@pytest.mark.parametrize("source, keep", [
-    ("uk_2019-03/era5-2mt-2019-03-uk.grib", 1_000_000), ("uk_2019-03/era5-2mt-2019-03-uk.grib", 2_499_820),
-    ("finse_2018/SURF_201810.nc", 700_000), ("finse_2018/SURF_201810.nc", 2_000), ("finse_2018/SURF_201810.nc", 60),
-    ("pearl_river_2026-04/ERA5_2026_04.nc", 400_000), ("pearl_river_2026-04/ERA5_2026_04.nc", 0)])
+@pytest.mark.parametrize(
+    "source, keep",
+    [
+        ("uk_2019-03/era5-2mt-2019-03-uk.grib", 1_000_000),
+        ("uk_2019-03/era5-2mt-2019-03-uk.grib", 2_499_820),
+        ("finse_2018/SURF_201810.nc", 700_000),
+        ("finse_2018/SURF_201810.nc", 2_000),
+        ("finse_2018/SURF_201810.nc", 60),
+        ("pearl_river_2026-04/ERA5_2026_04.nc", 400_000),
+        ("pearl_river_2026-04/ERA5_2026_04.nc", 0),
+    ],
+)
 def test_truncated_files(source, keep, shared_data, refused, tmp_path):
     """GRIB, classic NetCDF (whose missing end the library reads as zeros) and NetCDF4 are named."""
     original = shared_data / "era5" / source
@@ -106,8 +128,11 @@ def test_netcdf4_damaged_inside(refused, tmp_path):
     path.parent.mkdir()
     times = hours("2019-03-01T00", 744)
     with netCDF4.Dataset(path, "w") as file:
-        for name, values, units in (("time", times / 3600, "hours since 1970-01-01"), ("lat", LAT, "degrees_north"),
-                                    ("lon", LON, "degrees_east")):
+        for name, values, units in (
+            ("time", times / 3600, "hours since 1970-01-01"),
+            ("lat", LAT, "degrees_north"),
+            ("lon", LON, "degrees_east"),
+        ):
             file.createDimension(name, len(values))
             stored = file.createVariable(name, "f8", (name,))
             stored.units = units
@@ -116,7 +141,7 @@ def test_netcdf4_damaged_inside(refused, tmp_path):
         stored.units, stored[:] = "K", field(times) + np.random.default_rng(1).normal(size=(744, 4, 5))
     content = bytearray(path.read_bytes())
     middle = len(content) // 2
-    content[middle:middle + 4000] = bytes(4000)
+    content[middle : middle + 4000] = bytes(4000)
     path.write_bytes(content)
     assert "a.nc: is damaged or truncated" in refused(path.parent)
 
@@ -129,11 +154,25 @@ def test_doubled_hours_with_different_values(refused, archive):
     assert "a.nc" in line and "b.nc" in line and "2019-03-05T10:00Z" in line and "up to 2 K" in line
 
 
-@pytest.mark.parametrize("times, part", [
-    (np.concatenate([hours("2019-03-01T00", 48), hours("2019-03-03T00", 20) + 1200]), "irregular time steps: 2019-03-03T00:20Z"),
-    (hours("2019-03-01T00", 48) // 3 * 2 + hours("2019-03-01T00", 1) // 3, "a field every 0.666667 hours"),
-    (hours("2019-03-01T00", 40, 5), "a field every 5 hours"), (hours("2019-03-01T00", 1), "is the only hour"),
-    (np.concatenate([hours("2019-03-01T00", 200), hours("2019-04-01T00", 40, 6)]), "a field every 6 h in 2019-04, every 1 h")])
+@pytest.mark.parametrize(
+    "times, part",
+    [
+        (
+            np.concatenate([hours("2019-03-01T00", 48), hours("2019-03-03T00", 20) + 1200]),
+            "irregular time steps: 2019-03-03T00:20Z",
+        ),
+        (
+            hours("2019-03-01T00", 48) // 3 * 2 + hours("2019-03-01T00", 1) // 3,
+            "a field every 0.666667 hours",
+        ),
+        (hours("2019-03-01T00", 40, 5), "a field every 5 hours"),
+        (hours("2019-03-01T00", 1), "is the only hour"),
+        (
+            np.concatenate([hours("2019-03-01T00", 200), hours("2019-04-01T00", 40, 6)]),
+            "a field every 6 h in 2019-04, every 1 h",
+        ),
+    ],
+)
 def test_irregular_steps(times, part, refused, tmp_path):
     """Hours that do not fit to one step."""
     write_netcdf(tmp_path / "irregular" / "a.nc", times, field(np.zeros(len(times))))
@@ -148,7 +187,9 @@ def test_units_and_ranges(refused, tmp_path):
     write_netcdf(tmp_path / "celsius" / "a.nc", times, field(times) - 273.15)
     line = refused(tmp_path / "celsius")
     assert "a.nc (t2m)" in line and "outside 150 to 350 K" in line and "2019-03-01T00:00Z" in line
-    write_netcdf(tmp_path / "one" / "a.nc", times, np.where(np.arange(48)[:, None, None] == 30, 0, field(times)))
+    write_netcdf(
+        tmp_path / "one" / "a.nc", times, np.where(np.arange(48)[:, None, None] == 30, 0, field(times))
+    )
     assert "2t is 0 at 2019-03-02T06:00Z" in refused(tmp_path / "one")
 
 
@@ -173,8 +214,14 @@ def test_ensembles_and_other_grids(refused, tmp_path):
 def test_constants_that_are_not_there(refused, archive, tmp_path):
     """Demanded ones must be there; a mask of another grid is none."""
     assert "--constants: 'lsm' is not there" in refused(archive, "--constants", "lsm")
-    mask = write_netcdf(tmp_path / "mask" / "m.nc", hours("2019-03-01T00", 1), np.ones((1, 3, 5)), lat=LAT[:3], name="lsm",
-                        units="(0 - 1)")
+    mask = write_netcdf(
+        tmp_path / "mask" / "m.nc",
+        hours("2019-03-01T00", 1),
+        np.ones((1, 3, 5)),
+        lat=LAT[:3],
+        name="lsm",
+        units="(0 - 1)",
+    )
     assert "--constants_source" in refused(archive, "--constants", "lsm", "--constants_source", mask)
 
 
@@ -189,28 +236,85 @@ def test_destination_in_the_way(refused, archive, tmp_path):
     theirs = tmp_path / "theirs" / "2019" / "03"
     theirs.mkdir(parents=True)
     (theirs / "era5_201903.nc").write_text("precious")
-    code = run(main, build_parser(), ["--source", "archive", "--source_dir", str(archive), "--destination_dir",
-                                      str(tmp_path / "theirs"), "--years", "2019", "--months", "3", "--variables", "2t"])
+    code = run(
+        main,
+        build_parser(),
+        [
+            "--source",
+            "archive",
+            "--source_dir",
+            str(archive),
+            "--destination_dir",
+            str(tmp_path / "theirs"),
+            "--years",
+            "2019",
+            "--months",
+            "3",
+            "--variables",
+            "2t",
+        ],
+    )
     assert code == 2 and (theirs / "era5_201903.nc").read_text() == "precious"
 
 
 def test_no_space_left(run_command, program_command, error_line, tmp_path):
     """A file that cannot be finished is not there, and the metadata say why."""
-    command = program_command("data_extraction", "--source", "synthetic", "--destination_dir", tmp_path / "out", "--years",
-                              "2019", "--months", "3", "--variables", "2t", "--area", "55", "0", "40", "20", "--grid", "0.5")
+    command = program_command(
+        "data_extraction",
+        "--source",
+        "synthetic",
+        "--destination_dir",
+        tmp_path / "out",
+        "--years",
+        "2019",
+        "--months",
+        "3",
+        "--variables",
+        "2t",
+        "--area",
+        "55",
+        "0",
+        "40",
+        "20",
+        "--grid",
+        "0.5",
+    )
     result = run_command(["bash", "-c", 'ulimit -f 500; exec "$@"', "bash", *command])
     assert "size limit" in error_line(result)
-    assert sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file()) == [".lock", "metadata.json"]
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file()) == [
+        ".lock",
+        "metadata.json",
+    ]
 
 
-@pytest.mark.parametrize("flags, part", [
-    (("--grid", "0.001"), "not a distance"), (("--grid", "20"), "at least 2 x 2"), (("--seed", "-1"), "--seed"),
-    (("--area", "90", "-180", "-90", "180", "--grid", "0.1"), "at most"), (("--retries", "3"), "does not go with"),
-    (("--source_dir", "/"), "does not go with")])
+@pytest.mark.parametrize(
+    "flags, part",
+    [
+        (("--grid", "0.001"), "not a distance"),
+        (("--grid", "20"), "at least 2 x 2"),
+        (("--seed", "-1"), "--seed"),
+        (("--area", "90", "-180", "-90", "180", "--grid", "0.1"), "at most"),
+        (("--retries", "3"), "does not go with"),
+        (("--source_dir", "/"), "does not go with"),
+    ],
+)
 def test_synthetic_flags(flags, part, capsys, tmp_path):
     """Grids too fine, too coarse, too large; flags of other sources."""
-    code = run(main, build_parser(), ["--source", "synthetic", "--destination_dir", str(tmp_path / "out"), "--years", "2019",
-                                      "--variables", "2t", *flags])
+    code = run(
+        main,
+        build_parser(),
+        [
+            "--source",
+            "synthetic",
+            "--destination_dir",
+            str(tmp_path / "out"),
+            "--years",
+            "2019",
+            "--variables",
+            "2t",
+            *flags,
+        ],
+    )
     line = capsys.readouterr().err
     assert code == 2 and line.count("ERROR: ") == 1 and part in line and not (tmp_path / "out").exists()
 

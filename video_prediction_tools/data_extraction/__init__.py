@@ -1,1 +1,3 @@
-"""Where the weather comes from: Copernicus (cdsapi), a local archive (GRIB, NetCDF, Zarr), a synthetic atmosphere."""
+"""Where the weather comes from: Copernicus (cdsapi), a local archive (GRIB, NetCDF, Zarr), a synthetic
+atmosphere.
+"""

@@ -1,4 +1,5 @@
-"""A local archive: a tree of GRIB and NetCDF files and Zarr stores, found by their first bytes, indexed by their headers.
+"""A local archive: a tree of GRIB and NetCDF files and Zarr stores, found by their first bytes, indexed by
+their headers.
 
 The archive is only read, never written to. Months are read one at a time.
 """
@@ -16,7 +17,7 @@ from video_prediction_tools.data_extraction.grids import Area, Grid, Window, win
 from video_prediction_tools.data_extraction.period import Month, iso
 from video_prediction_tools.data_extraction.series import NO_TIME, Contents, Series, Wanted, damaged
 from video_prediction_tools.data_extraction.weather import ConstantField, WeatherMonth
-from video_prediction_tools.errors import InputError, did_you_mean
+from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.variables import Variable
 from video_prediction_tools.progress import progress, say
 
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 
 HOUR = 3600
 _ZARR = (".zgroup", ".zarray", ".zmetadata", "zarr.json")
-_MAGIC = {b"GRIB": "grib", b"CDF\x01": "netcdf", b"CDF\x02": "netcdf", b"CDF\x05": "netcdf", b"\x89HDF": "netcdf"}
+_MAGIC = {
+    b"GRIB": "grib",
+    b"CDF\x01": "netcdf",
+    b"CDF\x02": "netcdf",
+    b"CDF\x05": "netcdf",
+    b"\x89HDF": "netcdf",
+}
 _SUFFIXES = {".grib", ".grb", ".grib1", ".grb1", ".grib2", ".grb2", ".nc", ".nc3", ".nc4", ".cdf", ".netcdf"}
 _ROUNDING = 2e-6  # of float32, relative
 
@@ -57,8 +64,9 @@ class _Found:
         return f"{series.path} ({series.field})"
 
 
-def open_archive(request: "Request", months: Sequence[Month], variables: Sequence[Variable],
-                 constants: Sequence[Variable]) -> "ArchiveSource":
+def open_archive(
+    request: "Request", months: Sequence[Month], variables: Sequence[Variable], constants: Sequence[Variable]
+) -> "ArchiveSource":
     """Index the archive and find what is asked for.
 
     Arguments:
@@ -67,20 +75,33 @@ def open_archive(request: "Request", months: Sequence[Month], variables: Sequenc
         variables, constants: what to fetch.
 
     Raises:
-        InputError: a file is damaged; a variable, a year or the area is not there; the time steps are irregular.
+        InputError: a file is damaged; a variable, a year or the area is not there; the time steps are
+            irregular.
     """
     wanted = Wanted([*variables, *constants], request.source_names)
     contents = index_tree(request.source_dir, wanted)
-    fixed = contents if request.constants_source is None else index_tree(
-        request.constants_source, Wanted(constants, request.source_names))
-    source = ArchiveSource(str(request.source_dir), Area(*request.area) if request.area else None, months, contents,
-                           variables, [one for one in fixed.series if one.name in {each.short_name for each in constants}])
+    fixed = (
+        contents
+        if request.constants_source is None
+        else index_tree(request.constants_source, Wanted(constants, request.source_names))
+    )
+    source = ArchiveSource(
+        str(request.source_dir),
+        Area(*request.area) if request.area else None,
+        months,
+        contents,
+        variables,
+        [one for one in fixed.series if one.name in {each.short_name for each in constants}],
+    )
     if request.constants_demanded and source.grid is not None:
         there = source.constants(constants, source.grid)
         for one in constants:
             if one.short_name not in there:
-                raise InputError("--constants", f"'{one.short_name}' is not there for the grid of the data ({source.grid})",
-                                 "name the file that has it with --constants_source, or leave it out")
+                raise InputError(
+                    "--constants",
+                    f"'{one.short_name}' is not there for the grid of the data ({source.grid})",
+                    "name the file that has it with --constants_source, or leave it out",
+                )
     return source
 
 
@@ -94,7 +115,10 @@ def index_tree(root: Path, wanted: Wanted) -> Contents:
     if not places:
         raise InputError(root, "holds no GRIB or NetCDF file and no Zarr store", "correct the path")
     if strangers:
-        say(f"{len(strangers)} files below {root} are no weather data and are left out (the first: {strangers[0]})")
+        say(
+            f"{len(strangers)} files below {root} are no weather data and are left out "
+            f"(the first: {strangers[0]})"
+        )
     series, others, notes = [], {}, []
     with progress("files indexed", len(places)) as advance:
         for path, kind in places:
@@ -121,7 +145,9 @@ def _scan(root: Path) -> tuple[list[tuple[Path, str]], list[Path]]:
     if root.is_file():
         kind = _kind_of_file(root)
         if kind is None:
-            raise InputError(root, "is neither GRIB nor NetCDF", "give a GRIB or NetCDF file, a Zarr store or a directory")
+            raise InputError(
+                root, "is neither GRIB nor NetCDF", "give a GRIB or NetCDF file, a Zarr store or a directory"
+            )
         return [(root, kind)], []
     places, strangers, seen = [], [], set()
     for directory, below, names in os.walk(root, followlinks=True):
@@ -150,7 +176,9 @@ def _kind_of_file(path: Path) -> str | None:
         with open(path, "rb") as file:
             start = file.read(4)
     except OSError as error:
-        raise InputError(path, f"cannot be read ({error.strerror})", "correct its permissions, or remove it") from None
+        raise InputError(
+            path, f"cannot be read ({error.strerror})", "correct its permissions, or remove it"
+        ) from None
     if start in _MAGIC:
         return _MAGIC[start]
     if path.suffix.lower() in _SUFFIXES:
@@ -175,12 +203,20 @@ class ArchiveSource:
 
     synthetic = False
 
-    def __init__(self, name: str, area: Area | None, months: Sequence[Month], contents: Contents,
-                 variables: Sequence[Variable], fixed: Sequence[Series]):
+    def __init__(
+        self,
+        name: str,
+        area: Area | None,
+        months: Sequence[Month],
+        contents: Contents,
+        variables: Sequence[Variable],
+        fixed: Sequence[Series],
+    ):
         self.text, self.attributes = f"local archive {name}", {}
         self._fixed = fixed
         self.grid: Grid | None = None
-        self.step_hours, self.months = 1, []
+        self.step_hours: int | None = None
+        self.months: list[Month] = []
         self._found: Mapping[str, _Found] = {}
         if variables and months:
             chosen = _in_period(contents, months, variables, name)
@@ -213,15 +249,23 @@ class ArchiveSource:
             inside = np.flatnonzero((found.times >= month.start) & (found.times < month.end))
             lonely = np.setdiff1d(found.times[inside], times)
             if len(lonely):
-                say(f"{month}: {name} has {len(lonely)} hours at which another variable is missing; they are left out "
-                    f"(the first: {iso(lonely[0])})")
+                say(
+                    f"{month}: {name} has {len(lonely)} hours at which another variable is missing; "
+                    "they are left out "
+                    f"(the first: {iso(lonely[0])})"
+                )
             entries[name] = _without_doubles(found, inside[np.isin(found.times[inside], times)], month)
-        yield WeatherMonth(month, times, self.grid,
-                           read=lambda name, start, stop: self._found[name].read(entries[name][start:stop]),
-                           origin=lambda name, index: self._found[name].where(entries[name][index]))
+        yield WeatherMonth(
+            month,
+            times,
+            self.grid,
+            read=lambda name, start, stop: self._found[name].read(entries[name][start:stop]),
+            origin=lambda name, index: self._found[name].where(entries[name][index]),
+        )
 
     def constants(self, variables: Sequence[Variable], grid: Grid) -> dict[str, ConstantField]:
-        """Deliver the constant fields that lie on `grid` and do not change from the first to the last time."""
+        """Deliver the constant fields that lie on `grid` and do not change from the first to the last time.
+        """
         fields = {}
         for variable in variables:
             for series in (one for one in self._fixed if one.name == variable.short_name):
@@ -230,9 +274,14 @@ class ArchiveSource:
                     continue
                 ends = np.unique([0, len(series.times) - 1])
                 values = series.read(ends, place)
-                tolerance = 2 * max(series.precision(int(index)) for index in ends) + _ROUNDING * np.nanmax(np.abs(values))
+                tolerance = 2 * max(series.precision(int(index)) for index in ends) + _ROUNDING * np.nanmax(
+                    np.abs(values)
+                )
                 if not np.allclose(values[0], values[-1], rtol=0, atol=tolerance, equal_nan=True):
-                    say(f"{series.path} ({series.field}) changes in time and is not taken for {variable.short_name}")
+                    say(
+                        f"{series.path} ({series.field}) changes in time "
+                        f"and is not taken for {variable.short_name}"
+                    )
                     continue
                 fields[variable.short_name] = ConstantField(values[0], str(series.path))
         return fields
@@ -251,29 +300,35 @@ class ArchiveSource:
         return [*lines, f"constants: {', '.join(constants) or 'none'}"]
 
 
-def _in_period(contents: Contents, months: Sequence[Month], variables: Sequence[Variable], name: str
-               ) -> dict[str, list[tuple[Series, np.ndarray]]]:
-    """Return for each variable the series that reach into the months, each with the indices of those hours."""
+def _in_period(
+    contents: Contents, months: Sequence[Month], variables: Sequence[Variable], name: str
+) -> dict[str, list[tuple[Series, np.ndarray]]]:
+    """Return for each variable the series that reach into the months, each with the indices of those hours.
+    """
     chosen: dict[str, list[tuple[Series, np.ndarray]]] = {}
     for variable in variables:
         series = [one for one in contents.series if one.name == variable.short_name]
         if not series:
             raise _not_there(variable, contents, name)
         if all(NO_TIME in one.times for one in series):
-            raise InputError(series[0].path, f"'{series[0].field}' has no time", "give a file with a time coordinate")
+            raise InputError(
+                series[0].path, f"'{series[0].field}' has no time", "give a file with a time coordinate"
+            )
         spans = []
+        asked = np.array([str(month) for month in months], dtype="datetime64[M]")
         for one in series:
-            inside = np.zeros(len(one.times), dtype=bool)
-            for month in months:
-                inside |= (one.times >= month.start) & (one.times < month.end)
-            if inside.any():
-                spans.append((one, np.flatnonzero(inside)))
+            inside = np.flatnonzero(np.isin(one.times.astype("datetime64[s]").astype("datetime64[M]"), asked))
+            if len(inside):
+                spans.append((one, inside))
         if not spans:
             times = np.concatenate([one.times for one in series])
             years = sorted({month.year for month in months})
             flag = "--months" if _has_years(times, years) else "--years"
-            raise InputError(flag, f"{variable.short_name} is not there in {_months_text(months)}",
-                             f"the archive {name} covers {_coverage(times)}")
+            raise InputError(
+                flag,
+                f"{variable.short_name} is not there in {_months_text(months)}",
+                f"the archive {name} covers {_coverage(times)}",
+            )
         chosen[variable.short_name] = spans
     return chosen
 
@@ -282,12 +337,19 @@ def _not_there(variable: Variable, contents: Contents, name: str) -> InputError:
     held = sorted({*contents.others, *(one.name for one in contents.series)})
     notes = [reason for name_there, reason in contents.notes if name_there == variable.short_name]
     what = f"'{variable.short_name}' is not in the archive {name}" + (f": {notes[0]}" if notes else "")
-    return InputError("--variables", what, f"it holds {', '.join(held) or 'no other fields'}; name another one, or say with "
-                                           f"--source_names {variable.short_name}=NAME what it is called there")
+    return InputError(
+        "--variables",
+        what,
+        f"it holds {', '.join(held) or 'no other fields'}; name another one, or say with "
+        f"--source_names {variable.short_name}=NAME what it is called there",
+    )
 
 
-def _on_one_grid(chosen: Mapping[str, Sequence[tuple[Series, np.ndarray]]], variables: Sequence[Variable],
-                 area: Area | None) -> dict[str, _Found]:
+def _on_one_grid(
+    chosen: Mapping[str, Sequence[tuple[Series, np.ndarray]]],
+    variables: Sequence[Variable],
+    area: Area | None,
+) -> dict[str, _Found]:
     """Cut all series to the area, and take the one grid on which all variables lie.
 
     Raises:
@@ -306,7 +368,9 @@ def _on_one_grid(chosen: Mapping[str, Sequence[tuple[Series, np.ndarray]]], vari
             if isinstance(place, InputError):
                 refused.setdefault(name, place)
                 continue
-            which = next((number for number, grid in enumerate(grids) if grid.same_as(place.grid)), len(grids))
+            which = next(
+                (number for number, grid in enumerate(grids) if grid.same_as(place.grid)), len(grids)
+            )
             if which == len(grids):
                 grids.append(place.grid)
                 members.append({})
@@ -318,14 +382,20 @@ def _on_one_grid(chosen: Mapping[str, Sequence[tuple[Series, np.ndarray]]], vari
     complete = [number for number, member in enumerate(members) if len(member) == len(chosen)]
     if not complete:
         what = "; ".join(f"{', '.join(member)}: {grid}" for grid, member in zip(grids, members, strict=True))
-        raise InputError("--variables", f"no grid of the archive has all of them ({what})",
-                         "cut to the region that they share with --area, bring them to one grid first, or extract the "
-                         "variables of one grid only")
+        raise InputError(
+            "--variables",
+            f"no grid of the archive has all of them ({what})",
+            "cut to the region that they share with --area, bring them to one grid first, or extract the "
+            "variables of one grid only",
+        )
     if len(complete) > 1:
         one, two = (next(iter(members[number].values()))[0][0] for number in complete[:2])
-        raise InputError("--source_dir", f"holds the variables on {len(complete)} grids: {grids[complete[0]]} in {one.path}; "
-                                         f"{grids[complete[1]]} in {two.path}",
-                         "give the directory or file of one of them, or an --area that only one covers")
+        raise InputError(
+            "--source_dir",
+            f"holds the variables on {len(complete)} grids: {grids[complete[0]]} in {one.path}; "
+            f"{grids[complete[1]]} in {two.path}",
+            "give the directory or file of one of them, or an --area that only one covers",
+        )
     by_name = {variable.short_name: variable for variable in variables}
     return {name: _merge(by_name[name], parts) for name, parts in members[complete[0]].items()}
 
@@ -343,14 +413,22 @@ def _merge(variable: Variable, parts: Sequence[tuple[Series, np.ndarray, Window]
     index = np.concatenate([indices for _, indices, _ in parts])
     expver = np.concatenate([series.expver[indices] for series, indices, _ in parts])
     order = np.lexsort((index, owner, times))
-    return _Found(variable, tuple(series for series, _, _ in parts), tuple(place for _, _, place in parts),
-                  times[order], owner[order], index[order], expver[order])
+    return _Found(
+        variable,
+        tuple(series for series, _, _ in parts),
+        tuple(place for _, _, place in parts),
+        times[order],
+        owner[order],
+        index[order],
+        expver[order],
+    )
 
 
 def _without_doubles(found: _Found, entries: np.ndarray, month: Month) -> np.ndarray:
     """Return one entry for each hour.
 
-    Of two experiment versions the final one is taken (ERA5 before ERA5T); doubles that are equal to the precision of
+    Of two experiment versions the final one is taken (ERA5 before ERA5T); doubles that are equal to the
+    precision of
     their packing are dropped.
 
     Raises:
@@ -364,30 +442,46 @@ def _without_doubles(found: _Found, entries: np.ndarray, month: Month) -> np.nda
     for group in np.split(entries, np.flatnonzero(first)[1:]):
         best = group[0]
         for other in group[1:]:
-            if found.expver[best] != found.expver[other] and "" not in (found.expver[best], found.expver[other]):
+            if found.expver[best] != found.expver[other] and "" not in (
+                found.expver[best],
+                found.expver[other],
+            ):
                 preliminary.append(other)
                 best = min(best, other, key=lambda entry: str(found.expver[entry]))
                 continue
             _check_equal(found, best, other)
             equal.append(other)
         kept.append(best)
-    for doubles, what in ((equal, "are there twice with equal values; the first is taken"),
-                          (preliminary, "are there as ERA5 and as preliminary ERA5T; ERA5 is taken")):
+    for doubles, what in (
+        (equal, "are there twice with equal values; the first is taken"),
+        (preliminary, "are there as ERA5 and as preliminary ERA5T; ERA5 is taken"),
+    ):
         if doubles:
-            say(f"{month}: {len(doubles)} hours of {found.variable.short_name} {what} (the first: "
-                f"{iso(found.times[doubles[0]])} in {found.where(doubles[0])})")
+            say(
+                f"{month}: {len(doubles)} hours of {found.variable.short_name} {what} (the first: "
+                f"{iso(found.times[doubles[0]])} in {found.where(doubles[0])})"
+            )
     return np.array(kept)
 
 
 def _check_equal(found: _Found, one: int, other: int) -> None:
     values = found.read(np.array([one, other]))
-    tolerance = sum(found.series[found.owner[entry]].precision(int(found.index[entry])) for entry in (one, other))
+    tolerance = sum(
+        found.series[found.owner[entry]].precision(int(found.index[entry])) for entry in (one, other)
+    )
     tolerance += 2 * _ROUNDING * float(np.nanmax(np.abs(values), initial=0.0))
     if not np.allclose(values[0], values[1], rtol=0, atol=tolerance, equal_nan=True):
-        files = found.where(one) if found.where(one) == found.where(other) else f"{found.where(one)} and {found.where(other)}"
-        raise InputError(files, f"{found.variable.short_name} is there twice at {iso(found.times[one])} with different values "
-                                f"(up to {np.nanmax(np.abs(values[0] - values[1])):g} {found.variable.units})",
-                         "remove the wrong one from the archive")
+        files = (
+            found.where(one)
+            if found.where(one) == found.where(other)
+            else f"{found.where(one)} and {found.where(other)}"
+        )
+        raise InputError(
+            files,
+            f"{found.variable.short_name} is there twice at {iso(found.times[one])} with different values "
+            f"(up to {np.nanmax(np.abs(values[0] - values[1])):g} {found.variable.units})",
+            "remove the wrong one from the archive",
+        )
 
 
 def find_step(times: np.ndarray, name_of: Callable[[int], str]) -> int:
@@ -398,28 +492,38 @@ def find_step(times: np.ndarray, name_of: Callable[[int], str]) -> int:
         name_of: the file that holds a time.
 
     Raises:
-        InputError: there is only one time, the step is no whole number of hours that divides a day, or it changes.
+        InputError: there is only one time, the step is no whole number of hours that divides a day, or it
+            changes.
     """
     if len(times) < 2:
         raise InputError(name_of(int(times[0])), "is the only hour of the period", "at least two are needed")
     steps, counts = np.unique(np.diff(times), return_counts=True)
     step = int(steps[counts.argmax()])
     if step % HOUR or 24 % (step // HOUR):
-        raise InputError(name_of(int(times[0])), f"has a field every {step / HOUR:g} hours",
-                         "steps of 1, 2, 3, 4, 6, 8, 12 or 24 hours are possible")
+        raise InputError(
+            name_of(int(times[0])),
+            f"has a field every {step / HOUR:g} hours",
+            "steps of 1, 2, 3, 4, 6, 8, 12 or 24 hours are possible",
+        )
     off = np.flatnonzero((times - times[0]) % step)
     if len(off):
         time = int(times[off[0]])
-        raise InputError(name_of(time), f"has irregular time steps: {iso(time)} does not fit to a field every {step // HOUR} h",
-                         "extract periods of one step each to directories of their own")
+        raise InputError(
+            name_of(time),
+            f"has irregular time steps: {iso(time)} does not fit to a field every {step // HOUR} h",
+            "extract periods of one step each to directories of their own",
+        )
     months = times.astype("datetime64[s]").astype("datetime64[M]")
     for month in np.unique(months):
         steps, counts = np.unique(np.diff(times[months == month]), return_counts=True)
         if counts.sum() >= 8 and int(steps[counts.argmax()]) != step:
             time = int(times[months == month][0])
-            raise InputError(name_of(time), f"has irregular time steps: a field every {steps[counts.argmax()] // HOUR} h in "
-                                            f"{month}, every {step // HOUR} h elsewhere",
-                             "extract periods of one step each to directories of their own")
+            raise InputError(
+                name_of(time),
+                f"has irregular time steps: a field every {steps[counts.argmax()] // HOUR} h in "
+                f"{month}, every {step // HOUR} h elsewhere",
+                "extract periods of one step each to directories of their own",
+            )
     return step // HOUR
 
 
@@ -433,15 +537,21 @@ def _months_with_data(months: Sequence[Month], times: np.ndarray, name: str) -> 
     for year in sorted({month.year for month in months}):
         if year not in {month.year for month in there}:
             asked = [month for month in months if month.year == year]
-            raise InputError("--years", f"there are no data for {_months_text(asked)}",
-                             f"the archive {name} has, in the period asked for, {_coverage(times)}")
+            raise InputError(
+                "--years",
+                f"there are no data for {_months_text(asked)}",
+                f"the archive {name} has, in the period asked for, {_coverage(times)}",
+            )
     return there
 
 
 def _say_unsorted(series: Sequence[Series]) -> None:
     unsorted = dict.fromkeys(str(one.path) for one in series if (np.diff(one.times) < 0).any())
     if unsorted:
-        say(f"{len(unsorted)} files hold hours that are not in order; they are sorted (the first: {next(iter(unsorted))})")
+        say(
+            f"{len(unsorted)} files hold hours that are not in order; they are sorted "
+            f"(the first: {next(iter(unsorted))})"
+        )
 
 
 def _has_years(times: np.ndarray, years: Sequence[int]) -> bool:
@@ -455,4 +565,3 @@ def _coverage(times: np.ndarray) -> str:
 
 def _months_text(months: Sequence[Month]) -> str:
     return str(months[0]) if len(months) == 1 else f"{months[0]} to {months[-1]}"
-

@@ -1,6 +1,7 @@
 """The size that a classic NetCDF file must have, from its header.
 
-The NetCDF library reads what lies beyond the end of a truncated classic file as zeros, without a word: a field of 0 K, or
+The NetCDF library reads what lies beyond the end of a truncated classic file as zeros, without a word: a
+    field of 0 K, or
 of no clouds. Format: Unidata, 'NetCDF Classic Format Specification' (CDF-1, CDF-2 and CDF-5).
 """
 
@@ -42,8 +43,11 @@ class _Header:
         of_records = [variable for variable in self.variables if variable[2]]
         # one record variable alone is not padded
         record = of_records[0][1] if len(of_records) == 1 else sum(_padded(size) for _, size, _ in of_records)
-        ends = [begin + (record * (self.records - 1) if is_record else 0) + size
-                for begin, size, is_record in self.variables if not is_record or self.records]
+        ends = [
+            begin + (record * (self.records - 1) if is_record else 0) + size
+            for begin, size, is_record in self.variables
+            if not is_record or self.records
+        ]
         return max(ends, default=0)
 
     def _dimension(self) -> int:

@@ -1,7 +1,9 @@
 """ERA5 from the Copernicus Climate Data Store, through its own client cdsapi.
 
-A month's downloads lie in a hidden directory below the destination while the month is written. What comes back is read as
-an archive is: GRIB, both flavours of the CDS' NetCDF (`time`/`expver` and `valid_time`/`number`), alone or in a ZIP, which
+A month's downloads lie in a hidden directory below the destination while the month is written. What comes
+back is read as
+an archive is: GRIB, both flavours of the CDS' NetCDF (`time`/`expver` and `valid_time`/`number`), alone or in
+    a ZIP, which
 the CDS sends for variables of different step types whatever was asked for.
 """
 
@@ -14,7 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from video_prediction_tools.data_extraction.copernicus_requests import DataRequest, request_of_constants, requests_of_month
+from video_prediction_tools.data_extraction.copernicus_requests import (
+    DataRequest,
+    request_of_constants,
+    requests_of_month,
+)
 from video_prediction_tools.data_extraction.period import Month
 from video_prediction_tools.data_extraction.weather import ConstantField, WeatherMonth
 from video_prediction_tools.errors import InputError
@@ -53,11 +59,14 @@ class CopernicusSource:
         self.months = _months_so_far(months)
         years = sorted({month.year for month in self.months})
         self.attributes: dict[str, Any] = {
-            "acknowledgement": f"Contains modified Copernicus Climate Change Service information {years[-1] if years else ''}; "
-                               "neither the European Commission nor ECMWF is responsible for any use that may be made of it",
-            "references": "Hersbach et al. (2020), doi:10.1002/qj.3803; doi:10.24381/cds.adbb2d47 (single levels); "
-                          "doi:10.24381/cds.bd0915c6 (pressure levels)",
-            "license": "CC-BY-4.0"}
+            "acknowledgement": "Contains modified Copernicus Climate Change Service information "
+            f"{years[-1] if years else ''}; "
+            "neither the European Commission nor ECMWF is responsible for any use that may be made of it",
+            "references": "Hersbach et al. (2020), doi:10.1002/qj.3803; "
+            "doi:10.24381/cds.adbb2d47 (single levels); "
+            "doi:10.24381/cds.bd0915c6 (pressure levels)",
+            "license": "CC-BY-4.0",
+        }
         self._client = None
         if not request.dry_run:
             from video_prediction_tools.data_extraction.copernicus_client import check_credentials
@@ -71,10 +80,15 @@ class CopernicusSource:
 
         with self._downloads():
             contents = self._fetch(self._requests(month, variables), variables, str(month))
-            archive = ArchiveSource(f"(what the CDS sent for {month})", None, [month], contents, variables, [])
+            archive = ArchiveSource(
+                f"(what the CDS sent for {month})", None, [month], contents, variables, []
+            )
             if archive.step_hours != self.step_hours:
-                raise InputError("--step_hours", f"the CDS sent {archive.step_hours}-hourly data for {month}",
-                                 "report this to the authors of AMBS")
+                raise InputError(
+                    "--step_hours",
+                    f"the CDS sent {archive.step_hours}-hourly data for {month}",
+                    "report this to the authors of AMBS",
+                )
             with archive.open_month(month, variables) as weather:
                 yield weather
 
@@ -85,24 +99,46 @@ class CopernicusSource:
         with self._downloads():
             contents = self._fetch([self._request_of_constants(variables)], variables, "constants")
             archive = ArchiveSource("(constants that the CDS sent)", None, [], contents, [], contents.series)
-            return {name: ConstantField(field.values, self.text) for name, field in archive.constants(variables, grid).items()}
+            return {
+                name: ConstantField(field.values, self.text)
+                for name, field in archive.constants(variables, grid).items()
+            }
 
     def dry_run(self, plan: "Plan") -> list[str]:
         """Return the requests that would be sent."""
-        lines = [f"{task.month}: ERA5 has no data yet" for task in plan.tasks if task.month not in self.months]
-        labelled = [(str(task.month), request) for task in plan.tasks if task.month in self.months
-                    for request in self._requests(task.month, look_up(task.fetch))]
+        lines = [
+            f"{task.month}: ERA5 has no data yet" for task in plan.tasks if task.month not in self.months
+        ]
+        labelled = [
+            (str(task.month), request)
+            for task in plan.tasks
+            if task.month in self.months
+            for request in self._requests(task.month, look_up(task.fetch))
+        ]
         if plan.constants:
             labelled.append(("constants", self._request_of_constants(look_up(plan.constants))))
-        return [*lines, *(f"{label}: {request.dataset} ({request.fields()} fields) {json.dumps(request.inputs)}"
-                          for label, request in labelled)]
+        return [
+            *lines,
+            *(
+                f"{label}: {request.dataset} ({request.fields()} fields) {json.dumps(request.inputs)}"
+                for label, request in labelled
+            ),
+        ]
 
     def _requests(self, month: Month, variables: Sequence[Variable]) -> list[DataRequest]:
-        return requests_of_month(month, variables, self._request.area, self._request.grid, self.step_hours,
-                                 self._request.data_format)
+        return requests_of_month(
+            month,
+            variables,
+            self._request.area,
+            self._request.grid,
+            self.step_hours,
+            self._request.data_format,
+        )
 
     def _request_of_constants(self, variables: Sequence[Variable]) -> DataRequest:
-        return request_of_constants(variables, self._request.area, self._request.grid, self._request.data_format)
+        return request_of_constants(
+            variables, self._request.area, self._request.grid, self._request.data_format
+        )
 
     @contextmanager
     def _downloads(self) -> Iterator[None]:
@@ -116,7 +152,9 @@ class CopernicusSource:
         finally:
             shutil.rmtree(self._directory, ignore_errors=True)
 
-    def _fetch(self, requests: Sequence[DataRequest], variables: Sequence[Variable], label: str) -> "Contents":
+    def _fetch(
+        self, requests: Sequence[DataRequest], variables: Sequence[Variable], label: str
+    ) -> "Contents":
         from video_prediction_tools.data_extraction.archive import index_tree
         from video_prediction_tools.data_extraction.copernicus_client import CopernicusClient
         from video_prediction_tools.data_extraction.series import Wanted
@@ -141,8 +179,11 @@ class CopernicusSource:
 def _halves(request: DataRequest) -> list[DataRequest]:
     halves = request.halves()
     if not halves:
-        raise InputError("--area", "a single day of one variable is more than the CDS allows in a request",
-                         "ask for a smaller area")
+        raise InputError(
+            "--area",
+            "a single day of one variable is more than the CDS allows in a request",
+            "ask for a smaller area",
+        )
     say(f"the CDS allows no request of {request.fields()} fields; it is halved")
     return halves
 
@@ -169,6 +210,9 @@ def _months_so_far(months: Sequence[Month]) -> list[Month]:
     now = datetime.now(UTC).timestamp()
     there = [month for month in months if month.start < now]
     for year in sorted({month.year for month in months} - {month.year for month in there}):
-        raise InputError("--years", f"ERA5 has no data for {year} (in the months asked for)",
-                         f"it covers {_FIRST_MONTH} to about five days ago")
+        raise InputError(
+            "--years",
+            f"ERA5 has no data for {year} (in the months asked for)",
+            f"it covers {_FIRST_MONTH} to about five days ago",
+        )
     return there

@@ -1,7 +1,9 @@
 """Requests sent to the CDS through cdsapi (0.7.7), and its answers in one line each.
 
-cdsapi polls, downloads and resumes broken downloads by itself; its waiting between tries is set to exponential back-off.
-What it repeats are faults of the network and the answers 408, 429, 500, 502, 503 and 504; a wrong key, a licence that was
+cdsapi polls, downloads and resumes broken downloads by itself; its waiting between tries is set to
+exponential back-off.
+What it repeats are faults of the network and the answers 408, 429, 500, 502, 503 and 504; a wrong key, a
+licence that was
 not accepted and the like are told at once.
 """
 
@@ -20,7 +22,11 @@ from video_prediction_tools.errors import InputError
 from video_prediction_tools.progress import say
 
 STORE = "https://cds.climate.copernicus.eu"
-BACK_OFF = (2.0, 120.0, 2.0)  # seconds before the first repetition, at most, and the factor from one to the next
+BACK_OFF = (
+    2.0,
+    120.0,
+    2.0,
+)  # seconds before the first repetition, at most, and the factor from one to the next
 LONGEST_POLL = 60.0  # seconds between two looks at a request in the queue
 _TOO_LARGE = ("cost limits exceeded", "too large")
 _FINAL = ("no data", "check your selection", "invalid", "not available", "maximum number")  # of failed jobs
@@ -36,12 +42,18 @@ def check_credentials() -> tuple[str, str]:
     try:
         url, key, _ = get_url_key_verify(None, None, None)
     except Exception:  # cdsapi raises the bare class
-        raise InputError("--source cds", f"there is no Copernicus key (looked for in CDSAPI_URL, CDSAPI_KEY and {place})",
-                         f"log in at {STORE}/profile, and write its two lines 'url: {STORE}/api' and 'key: <your key>' to "
-                         f"{place}") from None
+        raise InputError(
+            "--source cds",
+            f"there is no Copernicus key (looked for in CDSAPI_URL, CDSAPI_KEY and {place})",
+            f"log in at {STORE}/profile, and write its two lines 'url: {STORE}/api' and 'key: <your key>' to "
+            f"{place}",
+        ) from None
     if ":" in key or url.rstrip("/").endswith("/v2"):
-        raise InputError("--source cds", f"the key or address in {place} is of the old CDS, which was closed in 2024",
-                         f"copy the new two lines from {STORE}/profile")
+        raise InputError(
+            "--source cds",
+            f"the key or address in {place} is of the old CDS, which was closed in 2024",
+            f"copy the new two lines from {STORE}/profile",
+        )
     return url, key
 
 
@@ -59,8 +71,15 @@ class CopernicusClient:
         _say_repetitions()
         with warnings.catch_warnings():  # the news of the CDS could not be read: of no concern
             warnings.simplefilter("ignore")
-            self._client = Client(quiet=True, progress=False, delete=False, timeout=60, retry_max=1, sleep_max=BACK_OFF[0],
-                                  info_callback=self._tell)
+            self._client = Client(
+                quiet=True,
+                progress=False,
+                delete=False,
+                timeout=60,
+                retry_max=1,
+                sleep_max=BACK_OFF[0],
+                info_callback=self._tell,
+            )
         sender = self._client.client  # before this point one try has to do: it only read the news
         sender.maximum_tries, sender.retry_after, sender.sleep_max = retries + 1, BACK_OFF, LONGEST_POLL
 
@@ -109,8 +128,11 @@ class CopernicusClient:
             except RuntimeError as error:  # cdsapi: a job that was dismissed, a download of another size
                 reason = _text(error)
             if not tries_left or any(words in reason.lower() for words in _FINAL):
-                raise InputError(request.dataset, f"the CDS could not serve {label}: {reason[:300]}",
-                                 "check variables, period and area, or start again later: finished months are kept")
+                raise InputError(
+                    request.dataset,
+                    f"the CDS could not serve {label}: {reason[:300]}",
+                    "check variables, period and area, or start again later: finished months are kept",
+                )
             say(f"{label}: the request failed ({reason[:200]}); it is sent again in {pause:.0f} s")
             time.sleep(pause)
             pause, tries_left = min(pause * BACK_OFF[2], BACK_OFF[1]), tries_left - 1
@@ -124,21 +146,34 @@ def raise_for(error: requests.RequestException, request: DataRequest, url: str) 
     status, reason = _status(error), _text(error)
     page = f"{STORE}/datasets/{request.dataset}"
     if status == 401:
-        raise InputError("--source cds", "the CDS does not accept the key",
-                         f"copy the key from {STORE}/profile to ~/.cdsapirc (or CDSAPI_KEY)") from error
+        raise InputError(
+            "--source cds",
+            "the CDS does not accept the key",
+            f"copy the key from {STORE}/profile to ~/.cdsapirc (or CDSAPI_KEY)",
+        ) from error
     if status == 403 and "licence" in reason.lower():
-        raise InputError("--source cds", f"the licence of {request.dataset} has not been accepted",
-                         f"accept it once, logged in, at {page}?tab=download#manage-licences") from error
+        raise InputError(
+            "--source cds",
+            f"the licence of {request.dataset} has not been accepted",
+            f"accept it once, logged in, at {page}?tab=download#manage-licences",
+        ) from error
     if status in (404, 405) and "costing" in reason:
         return
     if status == 404 and "/processes/" in reason:
-        raise InputError("--source cds", f"the CDS has no data set {request.dataset}",
-                         f"look at {page}; update AMBS if it was renamed") from error
+        raise InputError(
+            "--source cds",
+            f"the CDS has no data set {request.dataset}",
+            f"look at {page}; update AMBS if it was renamed",
+        ) from error
     if status is None or status >= 500 or status in (408, 429):
-        raise InputError("--source cds", f"{url} does not answer ({reason[:200]})",
-                         "check the network (compute nodes often have none) and start again: finished months are kept"
-                         ) from error
-    raise InputError("--source cds", f"the CDS refuses the request ({reason[:300]})", f"look at {page}") from error
+        raise InputError(
+            "--source cds",
+            f"{url} does not answer ({reason[:200]})",
+            "check the network (compute nodes often have none) and start again: finished months are kept",
+        ) from error
+    raise InputError(
+        "--source cds", f"the CDS refuses the request ({reason[:300]})", f"look at {page}"
+    ) from error
 
 
 def _status(error: requests.RequestException) -> int | None:

@@ -1,4 +1,6 @@
-"""What to ask the Copernicus Climate Data Store (CDS) for: one request a month and data set, within its cost limit."""
+"""What to ask the Copernicus Climate Data Store (CDS) for: one request a month and data set, within its cost
+limit.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +10,14 @@ from typing import Any
 from video_prediction_tools.data_extraction.period import Month
 from video_prediction_tools.metadata.variables import Variable
 
-# The CDS refuses requests above a cost: the number of fields, variables x levels x days x hours (cads-adaptors,
-# costing.py). It publishes no binding figure and changes it: the web form says 60,000 for ERA5 in GRIB; in NetCDF the limit
-# was lowered in April 2025 (forum.ecmwf.int/t/12477) to 12,000 by its documentation, of which users measured that 5,952
-# pass and 8,928 are refused. Below this figure nobody was refused; the client asks the CDS for the cost of each request
+# The CDS refuses requests above a cost: the number of fields, variables x levels x days x hours (cads-
+# adaptors,
+# costing.py). It publishes no binding figure and changes it: the web form says 60,000 for ERA5 in GRIB; in
+# NetCDF the limit
+# was lowered in April 2025 (forum.ecmwf.int/t/12477) to 12,000 by its documentation, of which users measured
+# that 5,952
+# pass and 8,928 are refused. Below this figure nobody was refused; the client asks the CDS for the cost of
+# each request
 # besides, and halves what is refused all the same.
 MOST_FIELDS = 5900
 NATIVE_GRID = 0.25  # degrees; the CDS sends it when no grid is asked for
@@ -33,20 +39,35 @@ class DataRequest:
 
     def fields(self) -> int:
         """Return the number of fields, which is what the CDS counts as cost."""
-        return prod(len(self.inputs[key]) for key in ("variable", "day", "time", "pressure_level") if key in self.inputs)
+        return prod(
+            len(self.inputs[key])
+            for key in ("variable", "day", "time", "pressure_level")
+            if key in self.inputs
+        )
 
     def halves(self) -> list["DataRequest"]:
-        """Return two requests that together ask for the same; [] when it is a single variable of a single day."""
+        """Return two requests that together ask for the same; [] when it is a single variable of a single
+        day.
+        """
         key = "day" if len(self.inputs["day"]) > 1 else "variable"
         values = self.inputs[key]
         if len(values) < 2:
             return []
         middle = len(values) // 2
-        return [DataRequest(self.dataset, {**self.inputs, key: part}) for part in (values[:middle], values[middle:])]
+        return [
+            DataRequest(self.dataset, {**self.inputs, key: part})
+            for part in (values[:middle], values[middle:])
+        ]
 
 
-def requests_of_month(month: Month, variables: Sequence[Variable], area: Sequence[float], grid: float, step_hours: int,
-                      data_format: str) -> list[DataRequest]:
+def requests_of_month(
+    month: Month,
+    variables: Sequence[Variable],
+    area: Sequence[float],
+    grid: float,
+    step_hours: int,
+    data_format: str,
+) -> list[DataRequest]:
     """Return the requests for one month: one for each data set, or several where the cost limit asks for it.
 
     Arguments:
@@ -64,18 +85,29 @@ def requests_of_month(month: Month, variables: Sequence[Variable], area: Sequenc
     return found
 
 
-def request_of_constants(variables: Sequence[Variable], area: Sequence[float], grid: float, data_format: str) -> DataRequest:
+def request_of_constants(
+    variables: Sequence[Variable], area: Sequence[float], grid: float, data_format: str
+) -> DataRequest:
     """Return the request for the fields that do not change in time."""
     year, month, day = CONSTANT_DAY
     date = {"year": [year], "month": [month], "day": [day], "time": ["00:00"]}
     return _request(SINGLE_LEVELS, variables, date, area, grid, data_format)
 
 
-def _request(dataset: str, variables: Sequence[Variable], date: dict[str, list[str]], area: Sequence[float], grid: float,
-             data_format: str) -> DataRequest:
+def _request(
+    dataset: str,
+    variables: Sequence[Variable],
+    date: dict[str, list[str]],
+    area: Sequence[float],
+    grid: float,
+    data_format: str,
+) -> DataRequest:
     levels = sorted({one.pressure for one in variables if one.pressure is not None})
-    inputs: dict[str, Any] = {"product_type": ["reanalysis"],
-                              "variable": list(dict.fromkeys(one.copernicus for one in variables)), **date}
+    inputs: dict[str, Any] = {
+        "product_type": ["reanalysis"],
+        "variable": list(dict.fromkeys(one.copernicus for one in variables)),
+        **date,
+    }
     if levels:
         inputs["pressure_level"] = [str(level) for level in levels]
     inputs.update(area=list(area), data_format=data_format, download_format="unarchived")

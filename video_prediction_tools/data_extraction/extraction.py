@@ -1,7 +1,7 @@
 """One run of the extraction: what is there already, what is missing, and the months one after another.
 
-A month is whole or absent: its SHA-256 is in metadata.json before the file gets its name, so that a run that was killed
-at any moment is taken up from its last finished month.
+A month is whole or absent: its SHA-256 is in metadata.json before the file gets its name, so that a run
+that was killed at any moment is taken up from its last finished month.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,16 @@ from typing import Any
 
 from video_prediction_tools import __version__
 from video_prediction_tools.data_extraction.period import Month, iso
+from video_prediction_tools.data_extraction.request import Request
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import sha256, whole_file
 from video_prediction_tools.metadata.names import constants_file, month_file
-from video_prediction_tools.metadata.record import OpenRecord, find_record
+from video_prediction_tools.metadata.record import OpenRecord, Record, find_record
 from video_prediction_tools.metadata.variables import Variable, variable
 from video_prediction_tools.progress import progress, say
 
 KIND = "extracted_data"
+_CONSTANTS = "constants"
 _ANOTHER_DIRECTORY = "give another --destination_dir, or --overwrite to replace what is there"
 
 
@@ -41,12 +43,14 @@ class Plan:
     """What a run has to do.
 
     Arguments:
+        asked: all months asked for.
         tasks: the months to fetch.
         whole: the months that are there, verified.
         constants: the constant fields to fetch; () when they are there.
         begin_anew: what the directory holds was made by another request and is to be replaced.
     """
 
+    asked: tuple[Month, ...]
     tasks: tuple[Task, ...]
     whole: tuple[Month, ...]
     constants: tuple[str, ...]
@@ -57,81 +61,79 @@ class Plan:
         return list(dict.fromkeys(name for task in self.tasks for name in task.fetch))
 
 
-def make_plan(destination: Path, request: dict[str, Any], months: Sequence[Month], names: Sequence[str],
-              constants: Sequence[str], constants_demanded: bool, overwrite: bool) -> Plan:
+def make_plan(request: Request, months: Sequence[Month]) -> Plan:
     """Compare what is asked for with what the directory holds (verified by SHA-256).
 
-    Arguments:
-        request: what has to stay the same for all months of a directory (source, area, step, seed, ..).
-        names, constants: short names.
-        constants_demanded: look again for constants that an earlier run did not find.
-        overwrite: fetch again what is there.
-
     Raises:
-        InputError: the directory was made by another request, or a file in the way was not made by this program.
+        InputError: the directory was made by another request, or a file in the way is not of this program.
     """
-    record = find_record(destination)
+    directory, record = request.destination, find_record(request.destination)
     # a run that ended before its first month binds nobody
     details = record.details if record and record.kind == KIND and record.outputs else {}
-    begin_anew = bool(details) and details["request"] != request
-    if begin_anew and not overwrite:
-        raise InputError(destination, f"was extracted by another request ({_difference(details['request'], request)})",
-                         _ANOTHER_DIRECTORY)
-    opened = OpenRecord(destination, record) if details and not begin_anew else None
+    begin_anew = bool(details) and details["request"] != request.identity()
+    if begin_anew and not request.overwrite:
+        difference = _difference(details["request"], request.identity())
+        raise InputError(directory, f"was extracted by another request ({difference})", _ANOTHER_DIRECTORY)
+    opened = OpenRecord(directory, record) if details and not begin_anew else None
     tasks, whole = [], []
     for month in months:
-        path = month_file(destination, *month)
-        noted = details["months"].get(str(month), {}).get("variables", []) if opened else []
-        if path.exists() and not overwrite and not (opened and _noted(opened, path)):
+        path = month_file(directory, *month)
+        noted = tuple(details["months"].get(str(month), {}).get("variables", [])) if opened else ()
+        renew = request.overwrite and not (opened and _renewed(opened.record, request, str(month)))
+        if path.exists() and not request.overwrite and not (opened and _is_noted(opened, path)):
             raise InputError(path, "is in the way and was not written by an earlier run of this program",
-                             "move it away, or " + _ANOTHER_DIRECTORY)
-        if opened and not overwrite and opened.is_whole(path):
-            missing = tuple(name for name in names if name not in noted)
+                             f"move it away, or {_ANOTHER_DIRECTORY}")
+        if opened and not renew and opened.is_whole(path):
+            missing = tuple(name for name in request.variables if name not in noted)
             if missing:
-                tasks.append(Task(month, tuple(noted), missing))
+                tasks.append(Task(month, noted, missing))
             else:
                 whole.append(month)
             continue
-        if path.exists() and not overwrite:
+        if path.exists() and not renew:
             say(f"{path} is damaged (its SHA-256 has changed): it is fetched again")
         # what an earlier run put into the month is fetched again with the rest, so that nothing is lost
-        tasks.append(Task(month, (), tuple(dict.fromkeys([*noted, *names]))))
-    return Plan(tuple(tasks), tuple(whole), _constants_to_fetch(destination, opened, constants, constants_demanded, overwrite),
-                begin_anew)
+        tasks.append(Task(month, (), tuple(dict.fromkeys([*noted, *request.variables]))))
+    return Plan(tuple(months), tuple(tasks), tuple(whole), _constants_to_fetch(opened, request), begin_anew)
 
 
-def _constants_to_fetch(destination: Path, opened: OpenRecord | None, names: Sequence[str], demanded: bool,
-                        overwrite: bool) -> tuple[str, ...]:
-    if not opened or overwrite:
-        return tuple(names)
-    details, path = opened.record.details, constants_file(destination)
-    noted = details["constants"]
-    there = noted if opened.is_whole(path) else []
-    done = [*there, *([] if demanded else details["constants_left_out"])]
-    if set(names) <= set(done):
-        return ()
-    return tuple(dict.fromkeys([*noted, *names]))
+def _constants_to_fetch(opened: OpenRecord | None, request: Request) -> tuple[str, ...]:
+    if not opened:
+        return request.constants
+    details = opened.record.details
+    noted = tuple(dict.fromkeys([*details["constants"], *request.constants]))
+    if request.overwrite and not _renewed(opened.record, request, _CONSTANTS):
+        return noted
+    there = details["constants"] if opened.is_whole(constants_file(opened.directory)) else []
+    look_again = request.constants_demanded or request.constants_source is not None
+    done = [*there, *([] if look_again else details["constants_left_out"])]
+    return () if set(request.constants) <= set(done) else noted
 
 
-def check_source(destination: Path, plan: Plan, source: Any) -> None:
+def _renewed(record: Record, request: Request, name: str) -> bool:
+    """Say whether the run with --overwrite that this one goes on from has renewed a month (or constants)."""
+    goes_on = record.state != "done" and record.arguments == request.arguments()
+    return goes_on and name not in record.details["to_renew"]
+
+
+def check_source(request: Request, plan: Plan, source: Any) -> None:
     """Compare step and grid of the source with those of the months that are there.
 
     Raises:
         InputError: they are others.
     """
-    record = find_record(destination)
+    record = find_record(request.destination)
     if record and record.outputs and not plan.begin_anew:
-        _check_same(destination, record.details, source.step_hours, source.grid)
+        _check_same(request.destination, record.details, source.step_hours, source.grid)
 
 
-def extract(source: Any, plan: Plan, request: dict[str, Any], asked: Sequence[Month], opened: OpenRecord) -> None:
+def extract(source: Any, plan: Plan, request: Request, opened: OpenRecord) -> None:
     """Fetch the months of a plan, and the constants; metadata.json is kept up to date month by month.
 
     Arguments:
-        source: see `weather.Source`; not used when nothing is to be fetched.
+        source: see `weather.Source`; None when nothing is to be fetched.
         plan: what to do.
-        request: see `make_plan`.
-        asked: all months asked for.
+        request: the checked flags.
         opened: the record of the destination directory.
 
     Raises:
@@ -143,17 +145,20 @@ def extract(source: Any, plan: Plan, request: dict[str, Any], asked: Sequence[Mo
         for task in plan.tasks:
             if task.month in available:
                 _fetch(source, task, opened)
+            else:
+                _forget(task.month, opened)
             advance(note=str(task.month))
-    lacking = [str(month) for month in asked if str(month) not in details["months"]]
+    lacking = [str(month) for month in plan.asked if str(month) not in details["months"]]
     if lacking:
         say(f"{len(lacking)} months stay missing, the source has no data for them: {', '.join(lacking)}")
-    details["missing_months"] = sorted({*details.get("missing_months", []), *lacking} - set(details["months"]))
-    opened.save()
+    details["missing_months"] = sorted({*details["missing_months"], *lacking} - set(details["months"]))
     if plan.constants:
-        _fetch_constants(source, [variable(name) for name in plan.constants], opened)
+        _fetch_constants(source, [variable(name) for name in plan.constants], request, opened)
+    details["to_renew"] = []
+    opened.save()
 
 
-def _begin(source: Any, plan: Plan, request: dict[str, Any], opened: OpenRecord) -> None:
+def _begin(source: Any, plan: Plan, request: Request, opened: OpenRecord) -> None:
     record = opened.record
     if plan.begin_anew:
         earlier = sorted(record.outputs)
@@ -163,9 +168,12 @@ def _begin(source: Any, plan: Plan, request: dict[str, Any], opened: OpenRecord)
             (opened.directory / name).unlink(missing_ok=True)
         say(f"{len(earlier)} files of the earlier request were removed (--overwrite)")
     if not record.outputs:
-        record.details = {"request": request, "source": source.text, "synthetic": source.synthetic,
-                          "step_hours": source.step_hours, "variables": [], "months": {}, "missing_months": [],
-                          "constants": [], "constants_left_out": []}
+        record.details = {"request": request.identity(), "source": source.text,
+                          "synthetic": source.synthetic, "step_hours": source.step_hours, "variables": [],
+                          "months": {}, "missing_months": [], "constants": [], "constants_left_out": []}
+    # months that --overwrite has still to replace: a run that is killed goes on with these
+    record.details["to_renew"] = [str(task.month) for task in plan.tasks if request.overwrite]
+    record.details["to_renew"] += [_CONSTANTS] if request.overwrite and plan.constants else []
     opened.save()
 
 
@@ -184,16 +192,34 @@ def _fetch(source: Any, task: Task, opened: OpenRecord) -> None:
                              "start again with --overwrite to fetch all variables anew")
         kept = (path, [variable(name) for name in task.keep]) if task.keep else None
         with whole_file(path) as temporary:
-            summary = write_month(temporary, weather, variables, _attributes(source, f"weather of {task.month}"), kept)
+            attributes = _attributes(source, details, f"weather of {task.month}")
+            summary = write_month(temporary, weather, variables, attributes, kept)
             summary["gaps"] = _gaps(task.month, weather.times, source.step_hours)
             details["months"][str(task.month)] = summary
             details["variables"] = list(dict.fromkeys([*details["variables"], *summary["variables"]]))
-            details["missing_months"] = [month for month in details["missing_months"] if month != str(task.month)]
+            for names in (details["missing_months"], details["to_renew"]):
+                names[:] = [name for name in names if name != str(task.month)]
             _note(opened, path, temporary)
     _report(task.month, summary)
 
 
-def _fetch_constants(source: Any, variables: Sequence[Variable], opened: OpenRecord) -> None:
+def _forget(month: Month, opened: OpenRecord) -> None:
+    """Take a month out of the record that is gone and that the source does not have any more.
+
+    Raises:
+        InputError: it is there and damaged.
+    """
+    path = month_file(opened.directory, *month)
+    if path.exists():
+        raise InputError(path, "is to be fetched again, and the source has no data for it",
+                         "give the source that it came from, or remove it")
+    opened.record.details["months"].pop(str(month), None)
+    opened.record.outputs.pop(path.relative_to(opened.directory).as_posix(), None)
+    opened.save()
+
+
+def _fetch_constants(source: Any, variables: Sequence[Variable], request: Request,
+                     opened: OpenRecord) -> None:
     import numpy as np
 
     from video_prediction_tools.data_extraction.grids import Grid
@@ -203,15 +229,20 @@ def _fetch_constants(source: Any, variables: Sequence[Variable], opened: OpenRec
     grid = Grid(np.array(details["lat"]), np.array(details["lon"]))
     fields = source.constants(variables, grid)
     found = [one for one in variables if one.short_name in fields]
-    for one in variables:
-        if one.short_name not in fields:
-            say(f"constants.nc: {one.short_name} ({one.long_name}) is not there and is left out")
-    details["constants_left_out"] = [one.short_name for one in variables if one not in found]
+    left_out = [one for one in variables if one not in found]
+    for one in left_out:
+        if request.constants_demanded and one.short_name in request.constants:
+            raise InputError("--constants", f"'{one.short_name}' is not there on the grid of the data, {grid}",
+                             "name the file that has it with --constants_source, or leave it out")
+        say(f"constants.nc: {one.short_name} ({one.long_name}) is not there and is left out")
+    details["constants_left_out"] = [one.short_name for one in left_out]
     if not found:
         return
     with whole_file(path) as temporary:
-        write_constants(temporary, grid, fields, found, _attributes(source, "fields that do not change in time"))
+        attributes = _attributes(source, details, "fields that do not change in time")
+        write_constants(temporary, grid, fields, found, attributes)
         details["constants"] = [one.short_name for one in found]
+        details["to_renew"] = [name for name in details["to_renew"] if name != _CONSTANTS]
         _note(opened, path, temporary)
     say(f"constants.nc: {', '.join(f'{name} from {field.origin}' for name, field in fields.items())}")
 
@@ -223,24 +254,25 @@ def _note(opened: OpenRecord, path: Path, temporary: Path) -> None:
     opened.save()
 
 
-def _noted(opened: OpenRecord, path: Path) -> bool:
+def _is_noted(opened: OpenRecord, path: Path) -> bool:
     return path.relative_to(opened.directory).as_posix() in opened.record.outputs
 
 
-def _attributes(source: Any, content: str) -> dict[str, Any]:
-    """Return the global attributes; without the time of day, so that the same request gives the same bytes."""
-    title = f"AMBS: {content}" if not source.synthetic else f"AMBS: SYNTHETIC {content} (not real weather)"
+def _attributes(source: Any, details: dict[str, Any], content: str) -> dict[str, Any]:
+    """Return the global attributes; without the time of day: equal requests give equal bytes."""
+    title = f"AMBS: SYNTHETIC {content} (not real weather)" if source.synthetic else f"AMBS: {content}"
     return {"title": title, "source": source.text, "history": f"AMBS {__version__} main_data_extraction.py",
-            "synthetic": int(source.synthetic), "step_hours": int(source.step_hours), **source.attributes}
+            "synthetic": int(source.synthetic), "step_hours": details["step_hours"], **source.attributes}
 
 
-def _check_same(destination: Path, details: dict[str, Any], step_hours: int, grid: Any) -> None:
+def _check_same(destination: Path, details: dict[str, Any], step_hours: int | None, grid: Any) -> None:
     import numpy as np
 
     from video_prediction_tools.data_extraction.grids import Grid
 
-    if details["step_hours"] != step_hours:
-        raise InputError(destination, f"holds {details['step_hours']}-hourly data, the source is {step_hours}-hourly",
+    if step_hours is not None and details["step_hours"] != step_hours:
+        there = details["step_hours"]
+        raise InputError(destination, f"holds {there}-hourly data, the source is {step_hours}-hourly",
                          _ANOTHER_DIRECTORY)
     if grid is not None and "lat" in details:
         there = Grid(np.array(details["lat"]), np.array(details["lon"]))

@@ -1,6 +1,7 @@
 """GRIB 1 and 2: a file's messages indexed by their headers, fields read one by one.
 
-ecCodes is used directly and not through cfgrib: an index file beside read-only archives is neither needed nor wanted, and
+ecCodes is used directly and not through cfgrib: an index file beside read-only archives is neither needed nor
+    wanted, and
 messages of different levels and steps need no common hypercube.
 """
 
@@ -25,9 +26,17 @@ MISSING = 1e36
 _PRESSURE = {"isobaricInhPa": 1.0, "isobaricInPa": 0.01}  # factor to hPa
 _SURFACE = {"surface", "meanSea", "heightAboveGround", "entireAtmosphere"}
 _STATISTICS = {"em", "es"}  # ERA5's ensemble mean and spread bear the ids of the fields themselves
-_GRID_KEYS = ("Ni", "Nj", "latitudeOfFirstGridPointInDegrees", "latitudeOfLastGridPointInDegrees",
-              "longitudeOfFirstGridPointInDegrees", "longitudeOfLastGridPointInDegrees", "iScansNegatively",
-              "jPointsAreConsecutive", "alternativeRowScanning")
+_GRID_KEYS = (
+    "Ni",
+    "Nj",
+    "latitudeOfFirstGridPointInDegrees",
+    "latitudeOfLastGridPointInDegrees",
+    "longitudeOfFirstGridPointInDegrees",
+    "longitudeOfLastGridPointInDegrees",
+    "iScansNegatively",
+    "jPointsAreConsecutive",
+    "alternativeRowScanning",
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,8 @@ def index_grib(path: Path, wanted: Wanted) -> Contents:
     """Read the headers of all messages of a file.
 
     Raises:
-        InputError: the file is damaged or truncated, or a wanted field has another unit or is one of an ensemble.
+        InputError: the file is damaged or truncated, or a wanted field has another unit or is one of an
+            ensemble.
     """
     groups: dict[tuple, _Messages] = {}
     others: dict[str, None] = {}
@@ -65,13 +75,18 @@ def index_grib(path: Path, wanted: Wanted) -> Contents:
     for handle, place in _messages(path):
         short_name, parameter = _get(handle, "shortName"), _get(handle, "paramId")
         level_type = _get(handle, "typeOfLevel")
-        matches = [(one, other) for one, other in wanted.bearing((short_name, str(parameter)))
-                   if _fits(one, level_type, handle)]
+        matches = [
+            (one, other)
+            for one, other in wanted.bearing((short_name, str(parameter)))
+            if _fits(one, level_type, handle)
+        ]
         if not matches or _get(handle, "dataType") in _STATISTICS:
             others[f"{short_name} ({_level_text(handle, level_type)})"] = None
             continue
         if _get(handle, "number", 0) not in (0, None):
-            raise InputError(path, f"holds ensemble members of {short_name}", "give an archive of one realisation")
+            raise InputError(
+                path, f"holds ensemble members of {short_name}", "give an archive of one realisation"
+            )
         grid_key = (_get(handle, "gridType"), *(_get(handle, key) for key in _GRID_KEYS))
         if grid_key not in layouts:
             layouts[grid_key] = _layout(path, handle, grid_key)
@@ -98,8 +113,14 @@ def _messages(path: Path) -> Iterator[tuple[Any, tuple[int, int]]]:
             if handle is None:
                 break
             try:
-                start, length = int(eccodes.codes_get(handle, "offset")), int(eccodes.codes_get(handle, "totalLength"))
-                if content.find(MAGIC, end, start) >= 0 or content[start + length - 4:start + length] != END:
+                start, length = (
+                    int(eccodes.codes_get(handle, "offset")),
+                    int(eccodes.codes_get(handle, "totalLength")),
+                )
+                if (
+                    content.find(MAGIC, end, start) >= 0
+                    or content[start + length - 4 : start + length] != END
+                ):
                     raise damaged(path, f"a message after byte {end} of {len(content)} is not whole")
                 end = start + length
                 yield handle, (start, length)
@@ -110,10 +131,17 @@ def _messages(path: Path) -> Iterator[tuple[Any, tuple[int, int]]]:
 
 
 def _series(path: Path, group: _Messages) -> Series:
-    return Series(name=group.variable.short_name, path=path, field=group.field, lat=group.layout.lat, lon=group.layout.lon,
-                  times=np.array(group.times, dtype=np.int64), expver=np.array(group.expver),
-                  read=lambda indices, window: _read(path, group, indices, window),
-                  precision=lambda index: _precision(path, group, index))
+    return Series(
+        name=group.variable.short_name,
+        path=path,
+        field=group.field,
+        lat=group.layout.lat,
+        lon=group.layout.lon,
+        times=np.array(group.times, dtype=np.int64),
+        expver=np.array(group.expver),
+        read=lambda indices, window: _read(path, group, indices, window),
+        precision=lambda index: _precision(path, group, index),
+    )
 
 
 def _read(path: Path, group: _Messages, indices: np.ndarray, window: Window) -> np.ndarray:
@@ -173,7 +201,10 @@ def _fits(variable: Variable, level_type: str, handle: Any) -> bool:
     """Say whether the level is the variable's: the surface geopotential is not that of a pressure level."""
     if variable.pressure is None:
         return level_type in _SURFACE
-    return level_type in _PRESSURE and abs(_get(handle, "level") * _PRESSURE[level_type] - variable.pressure) < 1e-6
+    return (
+        level_type in _PRESSURE
+        and abs(_get(handle, "level") * _PRESSURE[level_type] - variable.pressure) < 1e-6
+    )
 
 
 def _level_text(handle: Any, level_type: str) -> str:
@@ -185,7 +216,11 @@ def _level_text(handle: Any, level_type: str) -> str:
 def _valid_time(path: Path, handle: Any) -> int:
     date, clock = int(_get(handle, "validityDate")), int(_get(handle, "validityTime"))
     try:
-        return int(datetime(date // 10000, date // 100 % 100, date % 100, clock // 100, clock % 100, tzinfo=UTC).timestamp())
+        return int(
+            datetime(
+                date // 10000, date // 100 % 100, date % 100, clock // 100, clock % 100, tzinfo=UTC
+            ).timestamp()
+        )
     except ValueError:
         raise damaged(path, f"a message has the date {date} and the time {clock:04d}") from None
 
@@ -193,13 +228,20 @@ def _valid_time(path: Path, handle: Any) -> int:
 def _layout(path: Path, handle: Any, key: tuple) -> _Layout:
     kind, ni, nj, north, south, west, east, leftward, columns_first, alternating = key
     if kind not in ("regular_ll", "regular_gg") or alternating:
-        raise InputError(path, f"holds the grid type '{kind}'" + (" scanned to and fro" if alternating else ""),
-                         "AMBS needs a grid of latitude and longitude: interpolate first (for example with cdo remapbil)")
+        raise InputError(
+            path,
+            f"holds the grid type '{kind}'" + (" scanned to and fro" if alternating else ""),
+            "AMBS needs a grid of latitude and longitude: interpolate first (for example with cdo remapbil)",
+        )
     if not leftward and east < west:
         east += 360.0
     if leftward and east > west:
         east -= 360.0
-    lat = np.linspace(north, south, nj) if kind == "regular_ll" else eccodes.codes_get_array(handle, "distinctLatitudes")
+    lat = (
+        np.linspace(north, south, nj)
+        if kind == "regular_ll"
+        else eccodes.codes_get_array(handle, "distinctLatitudes")
+    )
     if kind == "regular_gg" and (lat[0] > lat[-1]) != (north > south):
         lat = lat[::-1]
     return _Layout(np.asarray(lat), np.linspace(west, east, ni), bool(columns_first))

@@ -1,6 +1,8 @@
-"""Grids of latitude and longitude: brought to one order, and cut to an area, as index arrays into the stored field.
+"""Grids of latitude and longitude: brought to one order, and cut to an area, as index arrays into the stored
+field.
 
-Rows run from north to south; longitudes run from west to east without a jump (beyond 180 where the region crosses the
+Rows run from north to south; longitudes run from west to east without a jump (beyond 180 where the region
+crosses the
 date line, below 0 where it crosses Greenwich).
 """
 
@@ -16,7 +18,9 @@ SMALLEST_GRID = 2  # points from north to south and from west to east
 
 @dataclass(frozen=True)
 class Area:
-    """A region in degrees, north and east positive; `east` less than `west` crosses the date line or Greenwich."""
+    """A region in degrees, north and east positive; `east` less than `west` crosses the date line or
+    Greenwich.
+    """
 
     north: float
     west: float
@@ -34,7 +38,9 @@ class Area:
 
 @dataclass(frozen=True)
 class Grid:
-    """Points of a region: `lat` [H] from north to south, `lon` [W] from west to east, continuous; degrees, float64."""
+    """Points of a region: `lat` [H] from north to south, `lon` [W] from west to east, continuous; degrees,
+    float64.
+    """
 
     lat: np.ndarray
     lon: np.ndarray
@@ -50,19 +56,25 @@ class Grid:
 
     def same_as(self, other: "Grid") -> bool:
         """Say whether two grids have the same points."""
-        return (self.shape == other.shape
-                and np.allclose(self.lat, other.lat, rtol=0, atol=SAME_POINT * spacing(self.lat))
-                and np.allclose(self.lon, other.lon, rtol=0, atol=SAME_POINT * spacing(self.lon)))
+        return (
+            self.shape == other.shape
+            and np.allclose(self.lat, other.lat, rtol=0, atol=SAME_POINT * spacing(self.lat))
+            and np.allclose(self.lon, other.lon, rtol=0, atol=SAME_POINT * spacing(self.lon))
+        )
 
     def __str__(self) -> str:
         (north, west, south, east), (height, width) = self.area(), self.shape
-        return (f"{height} x {width} points, {north:g} to {south:g} N, {west:g} to {east:g} E, "
-                f"every {spacing(self.lat):g} x {spacing(self.lon):g} degrees")
+        return (
+            f"{height} x {width} points, {north:g} to {south:g} N, {west:g} to {east:g} E, "
+            f"every {spacing(self.lat):g} x {spacing(self.lon):g} degrees"
+        )
 
 
 @dataclass(frozen=True)
 class Window:
-    """A grid and where its points lie in a stored field: ``field[rows[:, None], columns]`` has the grid's shape."""
+    """A grid and where its points lie in a stored field: ``field[rows[:, None], columns]`` has the grid's
+    shape.
+    """
 
     grid: Grid
     rows: np.ndarray
@@ -85,12 +97,15 @@ def regular_grid(area: Area, degrees: float) -> Grid:
     if area.width == 360.0 and columns > 1 and abs((columns - 1) * degrees - 360.0) < 1e-6:
         columns -= 1  # the last meridian is the first one
     west = (area.west + 180.0) % 360.0 - 180.0
-    return _at_least_two(Grid(tidy(area.north - degrees * np.arange(rows)), tidy(west + degrees * np.arange(columns))),
-                         "--area")
+    return _at_least_two(
+        Grid(tidy(area.north - degrees * np.arange(rows)), tidy(west + degrees * np.arange(columns))),
+        "--area",
+    )
 
 
 def tidy(coordinates: np.ndarray) -> np.ndarray:
-    """Return coordinates in float64 without the noise of float32 (58.299999 is 58.3; 5.625 and 1.40625 stay)."""
+    """Return coordinates in float64 without the noise of float32 (58.299999 is 58.3; 5.625 and 1.40625 stay).
+    """
     values = np.asarray(coordinates, dtype=np.float64)
     rounded = np.round(values, 4)
     return np.where(np.abs(values - rounded) < 2e-5, rounded, values) + 0.0
@@ -124,12 +139,19 @@ def window(lat: np.ndarray, lon: np.ndarray, area: Area | None, where: str) -> W
     chosen = tidy(west + eastward[inside])
     # a point missing between the edges, or one that would lie between an edge and the next point
     edge = step_lon + (1e-4 if area.width == 360.0 else -1e-4)
-    if chosen[0] - west >= edge or west + area.width - chosen[-1] >= edge or (np.diff(chosen) > 1.5 * step_lon).any():
+    if (
+        chosen[0] - west >= edge
+        or west + area.width - chosen[-1] >= edge
+        or (np.diff(chosen) > 1.5 * step_lon).any()
+    ):
         raise _not_covered(area, whole, where)
     cut = Grid(lat[rows][north_south], chosen)
     if min(cut.shape) < SMALLEST_GRID:
-        raise InputError("--area", f"'{area}' holds {cut.shape[0]} x {cut.shape[1]} points of {where}",
-                         f"make it larger; points lie every {step_lat:g} x {step_lon:g} degrees")
+        raise InputError(
+            "--area",
+            f"'{area}' holds {cut.shape[0]} x {cut.shape[1]} points of {where}",
+            f"make it larger; points lie every {step_lat:g} x {step_lon:g} degrees",
+        )
     return Window(cut, rows[north_south], columns[inside])
 
 
@@ -137,7 +159,9 @@ def window_onto(lat: np.ndarray, lon: np.ndarray, grid: Grid) -> Window | None:
     """Find the points of `grid` in a stored grid; None when one of them is not there."""
     lat, lon = tidy(lat), tidy(lon)
     rows = _nearest(lat[:, None] - grid.lat[None, :], SAME_POINT * spacing(grid.lat))
-    columns = _nearest((lon[:, None] - grid.lon[None, :] + 180.0) % 360.0 - 180.0, SAME_POINT * spacing(grid.lon))
+    columns = _nearest(
+        (lon[:, None] - grid.lon[None, :] + 180.0) % 360.0 - 180.0, SAME_POINT * spacing(grid.lon)
+    )
     return None if rows is None or columns is None else Window(grid, rows, columns)
 
 
@@ -168,12 +192,18 @@ def _without_doubles(east: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, n
 
 def _at_least_two(grid: Grid, where: str) -> Grid:
     if min(grid.shape) < SMALLEST_GRID:
-        raise InputError(where, f"has only {grid.shape[0]} x {grid.shape[1]} points",
-                         f"at least {SMALLEST_GRID} x {SMALLEST_GRID} are needed")
+        raise InputError(
+            where,
+            f"has only {grid.shape[0]} x {grid.shape[1]} points",
+            f"at least {SMALLEST_GRID} x {SMALLEST_GRID} are needed",
+        )
     return grid
 
 
 def _not_covered(area: Area, whole: Grid, where: str) -> InputError:
     north, west, south, east = whole.area()
-    return InputError("--area", f"'{area}' (N W S E) is not covered by {where}",
-                      f"the data cover N {north:g} W {west:g} S {south:g} E {east:g}")
+    return InputError(
+        "--area",
+        f"'{area}' (N W S E) is not covered by {where}",
+        f"the data cover N {north:g} W {west:g} S {south:g} E {east:g}",
+    )

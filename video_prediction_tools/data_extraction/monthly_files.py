@@ -1,4 +1,5 @@
-"""The writer of ExtractedData: checks what a source delivers, and writes the monthly CF files and constants.nc.
+"""The writer of ExtractedData: checks what a source delivers, and writes the monthly CF files and
+constants.nc.
 
 All sources pass here (docs/data_formats.md, 'ExtractedData'). Conventions: CF-1.8.
 """
@@ -20,11 +21,20 @@ from video_prediction_tools.metadata.variables import Variable
 
 CHUNK_BYTES = 1 << 20  # of one chunk of a file: one hour of a continent, some days of a small region
 BLOCK_BYTES = 1 << 25  # of one variable in memory
-COMPRESSION = {"zlib": True, "complevel": 1, "shuffle": True}  # higher levels gain 2 % and cost three times the time
+COMPRESSION = {
+    "zlib": True,
+    "complevel": 1,
+    "shuffle": True,
+}  # higher levels gain 2 % and cost three times the time
 
 
-def write_month(path: Path, weather: WeatherMonth, variables: Sequence[Variable], attributes: Mapping[str, Any],
-                kept: tuple[Path, Sequence[Variable]] | None = None) -> dict[str, Any]:
+def write_month(
+    path: Path,
+    weather: WeatherMonth,
+    variables: Sequence[Variable],
+    attributes: Mapping[str, Any],
+    kept: tuple[Path, Sequence[Variable]] | None = None,
+) -> dict[str, Any]:
     """Write one month.
 
     Arguments:
@@ -35,7 +45,8 @@ def write_month(path: Path, weather: WeatherMonth, variables: Sequence[Variable]
         kept: an earlier file of the same month, and its variables to carry over.
 
     Returns:
-        what metadata.json says of the month: ``{"variables", "hours", "first", "last", "nan": {name: {"share", "first"}}}``.
+        what metadata.json says of the month: ``{"variables", "hours", "first", "last", "nan": {name:
+        {"share", "first"}}}``.
 
     Raises:
         InputError: a value outside the variable's range, or a month without order.
@@ -52,16 +63,34 @@ def write_month(path: Path, weather: WeatherMonth, variables: Sequence[Variable]
             with netCDF4.Dataset(earlier_file) as before:
                 before[variable.short_name].set_auto_mask(False)
                 nan[variable.short_name] = _write_variable(
-                    file, variable, weather, lambda start, stop, stored=before[variable.short_name]: stored[start:stop])
+                    file,
+                    variable,
+                    weather,
+                    lambda start, stop, stored=before[variable.short_name]: stored[start:stop],
+                )
         for variable in variables:
             nan[variable.short_name] = _write_variable(
-                file, variable, weather, lambda start, stop, name=variable.short_name: weather.read(name, start, stop))
-    return {"variables": [variable.short_name for variable in (*earlier, *variables)], "hours": len(times),
-            "first": iso(times[0]), "last": iso(times[-1]), "nan": {name: found for name, found in nan.items() if found}}
+                file,
+                variable,
+                weather,
+                lambda start, stop, name=variable.short_name: weather.read(name, start, stop),
+            )
+    return {
+        "variables": [variable.short_name for variable in (*earlier, *variables)],
+        "hours": len(times),
+        "first": iso(times[0]),
+        "last": iso(times[-1]),
+        "nan": {name: found for name, found in nan.items() if found},
+    }
 
 
-def write_constants(path: Path, grid: Grid, fields: Mapping[str, ConstantField], variables: Sequence[Variable],
-                    attributes: Mapping[str, Any]) -> None:
+def write_constants(
+    path: Path,
+    grid: Grid,
+    fields: Mapping[str, ConstantField],
+    variables: Sequence[Variable],
+    attributes: Mapping[str, Any],
+) -> None:
     """Write the fields that do not change in time, [latitude, longitude].
 
     Raises:
@@ -73,8 +102,11 @@ def write_constants(path: Path, grid: Grid, fields: Mapping[str, ConstantField],
             field = fields[variable.short_name]
             values = np.asarray(field.values, dtype=np.float32)
             if np.isnan(values).any():
-                raise InputError(field.origin, f"{variable.short_name} has missing values in the region",
-                                 "give a complete field with --constants_source")
+                raise InputError(
+                    field.origin,
+                    f"{variable.short_name} has missing values in the region",
+                    "give a complete field with --constants_source",
+                )
             _check_range(values, variable, field.origin)
             if variable.valid_range[0] > -0.1 and variable.valid_range[1] < 1.1:
                 values = np.clip(values, 0.0, 1.0)
@@ -108,25 +140,42 @@ def _new_file(path: Path) -> Iterator[netCDF4.Dataset]:
 
 def _describe(file: netCDF4.Dataset, grid: Grid, attributes: Mapping[str, Any]) -> None:
     file.setncatts({"Conventions": "CF-1.8", **attributes})
-    for name, values, units in (("latitude", grid.lat, "degrees_north"), ("longitude", grid.lon, "degrees_east")):
+    for name, values, units in (
+        ("latitude", grid.lat, "degrees_north"),
+        ("longitude", grid.lon, "degrees_east"),
+    ):
         file.createDimension(name, len(values))
         coordinate = file.createVariable(name, "f8", (name,))
-        coordinate.setncatts({"standard_name": name, "long_name": name, "units": units, "axis": "YX"[name == "longitude"]})
+        coordinate.setncatts(
+            {"standard_name": name, "long_name": name, "units": units, "axis": "YX"[name == "longitude"]}
+        )
         coordinate[:] = values
 
 
 def _write_times(file: netCDF4.Dataset, times: np.ndarray) -> None:
     file.createDimension("time", len(times))
     stored = file.createVariable("time", "i8", ("time",))
-    stored.setncatts({"standard_name": "time", "long_name": "time (UTC)", "units": "seconds since 1970-01-01",
-                      "calendar": "standard", "axis": "T"})
+    stored.setncatts(
+        {
+            "standard_name": "time",
+            "long_name": "time (UTC)",
+            "units": "seconds since 1970-01-01",
+            "calendar": "standard",
+            "axis": "T",
+        }
+    )
     stored[:] = times
 
 
-def _create(file: netCDF4.Dataset, variable: Variable, dimensions: tuple[str, ...], chunks: tuple[int, ...] | None):
-    stored = file.createVariable(variable.short_name, "f4", dimensions, fill_value=np.float32(np.nan), chunksizes=chunks,
-                                 **COMPRESSION)
-    stored.setncatts({"standard_name": variable.standard_name, "long_name": variable.long_name, "units": variable.units})
+def _create(
+    file: netCDF4.Dataset, variable: Variable, dimensions: tuple[str, ...], chunks: tuple[int, ...] | None
+):
+    stored = file.createVariable(
+        variable.short_name, "f4", dimensions, fill_value=np.float32(np.nan), chunksizes=chunks, **COMPRESSION
+    )
+    stored.setncatts(
+        {"standard_name": variable.standard_name, "long_name": variable.long_name, "units": variable.units}
+    )
     return stored
 
 
@@ -148,8 +197,12 @@ def _write_variable(file: netCDF4.Dataset, variable: Variable, weather: WeatherM
         outside = ~bad & ((values < variable.valid_range[0]) | (values > variable.valid_range[1]))
         if outside.any():
             hour = int(outside.any(axis=(1, 2)).argmax())
-            _check_range(values[hour], variable, f"{weather.origin(variable.short_name, start + hour)}",
-                         f" at {iso(weather.times[start + hour])}")
+            _check_range(
+                values[hour],
+                variable,
+                f"{weather.origin(variable.short_name, start + hour)}",
+                f" at {iso(weather.times[start + hour])}",
+            )
         stored[start:stop] = values
     return {"share": missing / (hours * height * width), "first": first} if missing else {}
 
@@ -158,6 +211,9 @@ def _check_range(values: np.ndarray, variable: Variable, origin: str, when: str 
     low, high = variable.valid_range
     outside = values[(values < low) | (values > high)]
     if outside.size:
-        raise InputError(origin, f"{variable.short_name} is {outside.flat[0]:g}{when}, outside {low:g} to {high:g} "
-                                 f"{variable.units}",
-                         "the unit is another one or the file is damaged: check it, or get it again")
+        raise InputError(
+            origin,
+            f"{variable.short_name} is {outside.flat[0]:g}{when}, outside {low:g} to {high:g} "
+            f"{variable.units}",
+            "the unit is another one or the file is damaged: check it, or get it again",
+        )

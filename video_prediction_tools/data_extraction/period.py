@@ -45,7 +45,10 @@ def months_of(years: Sequence[int], months: Sequence[int] | None) -> list[Month]
     Raises:
         InputError: a year or a month that there is not, or one named twice.
     """
-    for flag, values, first, last in (("--years", years, FIRST_YEAR, LAST_YEAR), ("--months", months or (), 1, 12)):
+    for flag, values, first, last in (
+        ("--years", years, FIRST_YEAR, LAST_YEAR),
+        ("--months", months or (), 1, 12),
+    ):
         for value in values:
             if not first <= value <= last:
                 raise InputError(flag, f"{value} is not between {first} and {last}", "correct it")

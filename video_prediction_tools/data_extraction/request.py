@@ -1,4 +1,6 @@
-"""The flags of the extraction, checked before anything heavy is imported or written, and the source that they mean."""
+"""The flags of the extraction, checked before anything heavy is imported or written, and the source that they
+mean.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -16,9 +18,16 @@ if TYPE_CHECKING:
 CONSTANTS = ("lsm", "oro")
 SYNTHETIC_AREA = (54.9, 0.0, 38.4, 27.3)  # central Europe, 56 x 92 points at 0.3 degrees (Gong et al. 2022)
 LARGEST_GRID = 2_000_000  # points; ERA5's globe has 1,038,240
-_ONLY_FOR = {"source_dir": ("archive",), "constants_source": ("archive",), "source_names": ("archive",),
-             "step_hours": ("cds", "synthetic"), "grid": ("cds", "synthetic"), "seed": ("synthetic",),
-             "retries": ("cds",), "format": ("cds",)}
+_ONLY_FOR = {
+    "source_dir": ("archive",),
+    "constants_source": ("archive",),
+    "source_names": ("archive",),
+    "step_hours": ("cds", "synthetic"),
+    "grid": ("cds", "synthetic"),
+    "seed": ("synthetic",),
+    "retries": ("cds",),
+    "format": ("cds",),
+}
 
 
 @dataclass(frozen=True)
@@ -30,9 +39,11 @@ class Request:
         destination: the directory to write.
         variables: short names, looked up and found.
         area: (N, W, S, E) in degrees, or None for all that there is.
-        constants: fields that do not change in time; `constants_demanded`: the user named them, so they must be there.
+        constants: fields that do not change in time; `constants_demanded`: the user named them, so they must
+            be there.
         source_names: what the archive calls a variable, by short name.
         data_format: grib or netcdf, what the CDS is to send.
+        overwrite: fetch again and replace what is there.
         dry_run: nothing is fetched or written.
         options: all flags, for metadata.json.
     """
@@ -51,14 +62,20 @@ class Request:
     source_names: dict[str, str]
     retries: int
     data_format: str
+    overwrite: bool
     dry_run: bool
     options: dict[str, Any]
 
     def identity(self) -> dict[str, Any]:
         """Return what has to be the same for all months of one directory."""
-        whole = {"source": self.source, "source_dir": str(self.source_dir.resolve()) if self.source_dir else None,
-                 "area": list(self.area) if self.area else None, "grid": self.grid, "step_hours": self.step_hours,
-                 "seed": self.seed}
+        whole = {
+            "source": self.source,
+            "source_dir": str(self.source_dir.resolve()) if self.source_dir else None,
+            "area": list(self.area) if self.area else None,
+            "grid": self.grid,
+            "step_hours": self.step_hours,
+            "seed": self.seed,
+        }
         return {key: value for key, value in whole.items() if value is not None}
 
     def arguments(self) -> dict[str, Any]:
@@ -74,22 +91,41 @@ def checked(options: argparse.Namespace) -> Request:
     """
     for name, sources in _ONLY_FOR.items():
         if getattr(options, name) not in (None, []) and options.source not in sources:
-            raise InputError(f"--{name}", f"does not go with --source {options.source}",
-                             f"leave it out (it is for {' and '.join(sources)})")
+            raise InputError(
+                f"--{name}",
+                f"does not go with --source {options.source}",
+                f"leave it out (it is for {' and '.join(sources)})",
+            )
     for one in variables(options.variables):
         if one.level == "constant":
-            raise InputError("--variables", f"'{one.short_name}' does not change in time",
-                             f"ask for it with --constants {one.short_name}")
+            raise InputError(
+                "--variables",
+                f"'{one.short_name}' does not change in time",
+                f"ask for it with --constants {one.short_name}",
+            )
     if options.source == "cds" and options.area is None:
-        raise InputError("--area", "is missing", "give N W S E in degrees; --source cds cuts the region at Copernicus")
-    return Request(source=options.source, source_dir=_source_dir(options),
-                   destination=options.destination_dir, variables=tuple(options.variables),
-                   area=_area(options), grid=_spacing(options),
-                   step_hours=None if options.source == "archive" else options.step_hours or 1,
-                   seed=_seed(options), constants=_constants(options), constants_demanded=options.constants is not None,
-                   constants_source=_existing("--constants_source", options.constants_source),
-                   source_names=_source_names(options), retries=_retries(options),
-                   data_format=options.format or "grib", dry_run=options.dry_run, options=vars(options))
+        raise InputError(
+            "--area", "is missing", "give N W S E in degrees; --source cds cuts the region at Copernicus"
+        )
+    return Request(
+        source=options.source,
+        source_dir=_source_dir(options),
+        destination=options.destination_dir,
+        variables=tuple(options.variables),
+        area=_area(options),
+        grid=_spacing(options),
+        step_hours=None if options.source == "archive" else options.step_hours or 1,
+        seed=_seed(options),
+        constants=_constants(options),
+        constants_demanded=options.constants is not None,
+        constants_source=_existing("--constants_source", options.constants_source),
+        source_names=_source_names(options),
+        retries=_retries(options),
+        data_format=options.format or "grib",
+        overwrite=options.overwrite,
+        dry_run=options.dry_run,
+        options=vars(options),
+    )
 
 
 def open_source(request: Request, plan: "Plan") -> "Source":
@@ -107,7 +143,9 @@ def open_source(request: Request, plan: "Plan") -> "Source":
         from video_prediction_tools.data_extraction.grids import Area, regular_grid
         from video_prediction_tools.data_extraction.synthetic import SyntheticSource
 
-        return SyntheticSource(months, regular_grid(Area(*request.area), request.grid), request.step_hours, request.seed)
+        return SyntheticSource(
+            months, regular_grid(Area(*request.area), request.grid), request.step_hours, request.seed
+        )
     if request.source == "archive":
         from video_prediction_tools.data_extraction.archive import open_archive
 
@@ -135,10 +173,17 @@ def _area(options: argparse.Namespace) -> tuple[float, float, float, float] | No
         return None
     north, west, south, east = area
     if not -90 <= south < north <= 90:
-        raise InputError("--area", f"north {north:g} and south {south:g} do not fit", "give N W S E with 90 >= N > S >= -90")
+        raise InputError(
+            "--area",
+            f"north {north:g} and south {south:g} do not fit",
+            "give N W S E with 90 >= N > S >= -90",
+        )
     if not (-180 <= west <= 360 and -180 <= east <= 360 and west != east):
-        raise InputError("--area", f"west {west:g} and east {east:g} do not fit",
-                         "give N W S E with W and E between -180 and 360, and not the same")
+        raise InputError(
+            "--area",
+            f"west {west:g} and east {east:g} do not fit",
+            "give N W S E with W and E between -180 and 360, and not the same",
+        )
     return north, west, south, east
 
 
@@ -147,12 +192,17 @@ def _spacing(options: argparse.Namespace) -> float | None:
         return None
     degrees = options.grid if options.grid is not None else {"synthetic": 0.3, "cds": 0.25}[options.source]
     if not 0.01 <= degrees <= 30:
-        raise InputError("--grid", f"{degrees:g} is not a distance of grid points", "give degrees from 0.01 to 30")
+        raise InputError(
+            "--grid", f"{degrees:g} is not a distance of grid points", "give degrees from 0.01 to 30"
+        )
     north, west, south, east = _area(options)
     ny, nx = int((north - south) / degrees + 1e-6) + 1, int(((east - west) % 360 or 360) / degrees + 1e-6) + 1
     if min(ny, nx) < 2 or ny * nx > LARGEST_GRID:
-        raise InputError("--grid", f"{degrees:g} gives {ny} x {nx} points in the area",
-                         f"at least 2 x 2 and at most {LARGEST_GRID} in all are possible")
+        raise InputError(
+            "--grid",
+            f"{degrees:g} gives {ny} x {nx} points in the area",
+            f"at least 2 x 2 and at most {LARGEST_GRID} in all are possible",
+        )
     return degrees
 
 
@@ -180,9 +230,13 @@ def _source_names(options: argparse.Namespace) -> dict[str, str]:
         short_name, equals, name = pair.partition("=")
         known: Sequence[str] = [*options.variables, *CONSTANTS]
         if not equals or not name:
-            raise InputError("--source_names", f"'{pair}' is not of the form VARIABLE=NAME", "write for example 2t=air")
+            raise InputError(
+                "--source_names", f"'{pair}' is not of the form VARIABLE=NAME", "write for example 2t=air"
+            )
         if short_name not in known:
-            raise InputError("--source_names", f"'{short_name}' is not asked for", did_you_mean(short_name, known))
+            raise InputError(
+                "--source_names", f"'{short_name}' is not asked for", did_you_mean(short_name, known)
+            )
         names[short_name] = name
     return names
 

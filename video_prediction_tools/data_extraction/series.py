@@ -24,7 +24,8 @@ class Series:
         lat, lon: the stored coordinates, in the stored order.
         times: [T] int64, seconds since 1970-01-01T00:00Z, as stored; `NO_TIME` for a field without time.
         expver: [T] ERA5's experiment version, '0001' final, '0005' preliminary (ERA5T), '' unknown.
-        read: ``read(indices, window)`` -> [len(indices), H, W] in the unit of variables.toml, NaN where missing.
+        read: ``read(indices, window)`` -> [len(indices), H, W] in the unit of variables.toml, NaN where
+            missing.
         precision: ``precision(index)`` -> largest error that packing made, in that unit.
     """
 
@@ -89,4 +90,6 @@ class Wanted:
 
 def damaged(path: Path, what: str) -> InputError:
     """Return the error for a file that cannot be read."""
-    return InputError(path, f"is damaged or truncated ({' '.join(what.split())})", "get the file again, or remove it")
+    return InputError(
+        path, f"is damaged or truncated ({' '.join(what.split())})", "get the file again, or remove it"
+    )

@@ -1,12 +1,17 @@
 """A synthetic atmosphere: no real weather, but a plausible region for demonstrations and tests.
 
-What it has: land and sea with a smooth coast, orography, a diurnal cycle in local solar time that is strong over land,
-weak over sea and damped by clouds, seasons and a meridional gradient, travelling waves that msl, gph, t, tcc, 2t and the
-winds share, and red noise. The waves are a sum of Fourier modes that travel with nearly constant speed, hence predictable
-for hours; their phase leans westward with height and warm air lies ahead of the trough, as in a growing mid-latitude wave
+What it has: land and sea with a smooth coast, orography, a diurnal cycle in local solar time that is strong
+    over land,
+weak over sea and damped by clouds, seasons and a meridional gradient, travelling waves that msl, gph, t, tcc,
+2t and the
+winds share, and red noise. The waves are a sum of Fourier modes that travel with nearly constant speed, hence
+predictable
+for hours; their phase leans westward with height and warm air lies ahead of the trough, as in a growing mid-
+latitude wave
 (Holton and Hakim 2013, An Introduction to Dynamic Meteorology, chapter 6).
 
-Every field is a function of absolute time, place and seed alone: how the period is cut into months and runs changes
+Every field is a function of absolute time, place and seed alone: how the period is cut into months and runs
+    changes
 nothing, and any grid samples the same atmosphere.
 """
 
@@ -59,19 +64,27 @@ class SyntheticSource:
         """Deliver one month."""
         times = np.arange(month.start, month.end, 3600 * self.step_hours, dtype=np.int64)
         by_name = {variable.short_name: variable for variable in variables}
-        yield WeatherMonth(month, times, self.grid,
-                           read=lambda name, start, stop: self._atmosphere.field(by_name[name], times[start:stop]),
-                           origin=lambda name, index: self.text)
+        yield WeatherMonth(
+            month,
+            times,
+            self.grid,
+            read=lambda name, start, stop: self._atmosphere.field(by_name[name], times[start:stop]),
+            origin=lambda name, index: self.text,
+        )
 
     def constants(self, variables: Sequence[Variable], grid: Grid) -> dict[str, ConstantField]:
         """Deliver lsm and oro."""
         fields = {"lsm": self._atmosphere.land, "oro": self._atmosphere.orography}
-        return {variable.short_name: ConstantField(fields[variable.short_name], self.text) for variable in variables}
+        return {
+            variable.short_name: ConstantField(fields[variable.short_name], self.text)
+            for variable in variables
+        }
 
     def dry_run(self, plan: "Plan") -> list[str]:
         """Say what would be made."""
         return [f"would make {task.month}: {', '.join(task.fetch)}" for task in plan.tasks] + [
-            f"on {self.grid}, every {self.step_hours} h; constants: {', '.join(plan.constants) or 'none'}"]
+            f"on {self.grid}, every {self.step_hours} h; constants: {', '.join(plan.constants) or 'none'}"
+        ]
 
 
 class _Modes:
@@ -80,7 +93,9 @@ class _Modes:
     Fields are [T, H, W] with mean 0 and standard deviation near 1.
     """
 
-    def __init__(self, grid: Grid, rng: np.random.Generator, waves: tuple[int, int], speed: tuple[float, float]):
+    def __init__(
+        self, grid: Grid, rng: np.random.Generator, waves: tuple[int, int], speed: tuple[float, float]
+    ):
         self.m = rng.integers(*waves, size=_MODES)
         self.n = rng.uniform(-0.8, 0.8, _MODES) * self.m
         mid_latitude = EARTH_RADIUS * np.cos(np.deg2rad(50.0))
@@ -97,14 +112,18 @@ class _Modes:
             along: ``"lon"`` or ``"lat"`` for the derivative per metre to the east or the north.
         """
         space = [self._pattern(index, lead, along) for index in range(_MODES)]
-        basis = np.stack([*(part.real for part in space), *(part.imag for part in space)]).reshape(2 * _MODES, -1)
+        basis = np.stack([*(part.real for part in space), *(part.imag for part in space)]).reshape(
+            2 * _MODES, -1
+        )
         angle = self.frequency[None, :] * times[:, None].astype(np.float64)
         clock = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
         return (clock @ basis).reshape(len(times), *space[0].shape)
 
     def _pattern(self, index: int, lead: float, along: str | None) -> np.ndarray:
         m, n = self.m[index], self.n[index]
-        wave = self.amplitude[index] * np.exp(1j * (m * self._lon + n * self._lat + self.phase[index] + lead * np.pi / 2))
+        wave = self.amplitude[index] * np.exp(
+            1j * (m * self._lon + n * self._lat + self.phase[index] + lead * np.pi / 2)
+        )
         if along == "lon":
             wave = wave * 1j * m / (EARTH_RADIUS * np.cos(np.clip(self._lat, -1.48, 1.48)))
         elif along == "lat":
@@ -137,7 +156,11 @@ class Atmosphere:
         rng = self._rng(part)
         direction = rng.normal(size=(3, modes)) * EARTH_RADIUS / (scale_km * 1e3)
         phase = rng.uniform(0, 2 * np.pi, modes)
-        x, y, z = np.cos(self._lat) * np.cos(self._lon), np.cos(self._lat) * np.sin(self._lon), np.sin(self._lat)
+        x, y, z = (
+            np.cos(self._lat) * np.cos(self._lon),
+            np.cos(self._lat) * np.sin(self._lon),
+            np.sin(self._lat),
+        )
         total = np.zeros(self.grid.shape)
         for kx, ky, kz, shift in zip(*direction, phase, strict=True):
             total += np.cos(kx * x + ky * y + kz * z + shift)
@@ -157,8 +180,15 @@ class Atmosphere:
 
     def field(self, variable: Variable, times: np.ndarray) -> np.ndarray:
         """Return one variable at `times` (seconds since 1970), [T, H, W] float32 in its unit."""
-        makers = {"2t": self._t2m, "2d": self._d2m, "msl": self._msl, "sp": self._sp, "tcc": self._tcc,
-                  "10u": self._u10, "10v": self._v10}
+        makers = {
+            "2t": self._t2m,
+            "2d": self._d2m,
+            "msl": self._msl,
+            "sp": self._sp,
+            "tcc": self._tcc,
+            "10u": self._u10,
+            "10v": self._v10,
+        }
         if variable.pressure is None:
             values = makers[variable.short_name](times)
         elif variable.standard_name == "geopotential_height":
@@ -174,24 +204,34 @@ class Atmosphere:
     def _noise(self, times: np.ndarray, part: int, scale_km: float) -> np.ndarray:
         """Return red noise [T, H, W] with standard deviation near 1.
 
-        The coefficient of each pattern is a first-order autoregressive series, summed over a fixed length of past
+        The coefficient of each pattern is a first-order autoregressive series, summed over a fixed length of
+        past
         hours; each hour's numbers come from a generator of its own, hence the same in every run.
         """
         hours = times // 3600
         first, last = int(hours[0]) - NOISE_HOURS + 1, int(hours[-1])
-        drawn = np.stack([np.random.Generator(np.random.Philox(key=[self.seed, (part << 32) + hour]))
-                          .standard_normal(_NOISE_MODES) for hour in range(first, last + 1)])
+        drawn = np.stack(
+            [
+                np.random.Generator(np.random.Philox(key=[self.seed, (part << 32) + hour])).standard_normal(
+                    _NOISE_MODES
+                )
+                for hour in range(first, last + 1)
+            ]
+        )
         weights = NOISE_DECAY ** np.arange(NOISE_HOURS) * np.sqrt(1 - NOISE_DECAY**2)
         series = np.zeros((len(drawn) - NOISE_HOURS + 1, _NOISE_MODES))
         for lag, weight in enumerate(weights):
-            series += weight * drawn[NOISE_HOURS - 1 - lag:len(drawn) - lag]
-        patterns = np.stack([self._smooth(100 * part + index, scale_km, modes=6) for index in range(_NOISE_MODES)])
+            series += weight * drawn[NOISE_HOURS - 1 - lag : len(drawn) - lag]
+        patterns = np.stack(
+            [self._smooth(100 * part + index, scale_km, modes=6) for index in range(_NOISE_MODES)]
+        )
         chosen = series[hours - hours[0]] / np.sqrt(_NOISE_MODES)
         return (chosen @ patterns.reshape(_NOISE_MODES, -1)).reshape(len(times), *self.grid.shape)
 
     @property
     def _storm_track(self) -> np.ndarray:
-        """Return the strength of the waves by latitude, [H, 1]: largest at 50 degrees, weak in the tropics."""
+        """Return the strength of the waves by latitude, [H, 1]: largest at 50 degrees, weak in the tropics.
+        """
         return 0.25 + 0.75 * np.exp(-(((np.abs(self._lat) - np.deg2rad(50.0)) / np.deg2rad(22.0)) ** 2))
 
     def _msl(self, times: np.ndarray) -> np.ndarray:
@@ -216,7 +256,9 @@ class Atmosphere:
         return 301.0 - 42.0 * np.sin(self._lat) ** 2 + amplitude * self._season(times)
 
     def _daylight(self, times: np.ndarray) -> np.ndarray:
-        """Return the diurnal cycle [T, H, W], -1..1, largest at 15 h local solar time, weak where the sun stays low."""
+        """Return the diurnal cycle [T, H, W], -1..1, largest at 15 h local solar time, weak where the sun
+        stays low.
+        """
         declination = np.deg2rad(23.4) * self._season(times)
         height_of_noon = np.clip(np.cos(self._lat[None] - declination), 0.12, None)
         solar_hour = (times / 3600.0)[:, None, None] + np.rad2deg(self._lon)[None] / 15.0
@@ -238,13 +280,22 @@ class Atmosphere:
     def _wind(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the geostrophic wind of the waves of msl, weakened and turned by friction [m s-1]."""
         sine = np.sin(self._lat)
-        coriolis = 2 * ROTATION * np.where(sine < 0, -1.0, 1.0) * np.sqrt(sine**2 + np.sin(np.deg2rad(15.0)) ** 2)
+        coriolis = (
+            2 * ROTATION * np.where(sine < 0, -1.0, 1.0) * np.sqrt(sine**2 + np.sin(np.deg2rad(15.0)) ** 2)
+        )
         scale = 950.0 * self._storm_track / (DENSITY * coriolis)
-        u = -scale * self._waves.field(times, along="lat") + 4.0 * np.exp(-((np.abs(self._lat) - 0.87) / 0.35) ** 2)
+        u = -scale * self._waves.field(times, along="lat") + 4.0 * np.exp(
+            -(((np.abs(self._lat) - 0.87) / 0.35) ** 2)
+        )
         v = scale * self._waves.field(times, along="lon")
         friction = 0.6 - 0.25 * self.land
-        turn = np.deg2rad(12.0 + 16.0 * self.land) * np.where(self._lat < 0, -1.0, 1.0)  # towards low pressure
-        return (friction * (np.cos(turn) * u - np.sin(turn) * v), friction * (np.sin(turn) * u + np.cos(turn) * v))
+        turn = np.deg2rad(12.0 + 16.0 * self.land) * np.where(
+            self._lat < 0, -1.0, 1.0
+        )  # towards low pressure
+        return (
+            friction * (np.cos(turn) * u - np.sin(turn) * v),
+            friction * (np.sin(turn) * u + np.cos(turn) * v),
+        )
 
     def _u10(self, times: np.ndarray) -> np.ndarray:
         return self._wind(times)[0] + 0.5 * self._noise(times, 23, 250.0)
@@ -254,7 +305,9 @@ class Atmosphere:
 
     @staticmethod
     def _standard_height(pressure: float) -> float:
-        """Return the height of a pressure level in the standard atmosphere [m] (ISO 2533, isothermal above 226.3 hPa)."""
+        """Return the height of a pressure level in the standard atmosphere [m] (ISO 2533, isothermal above
+        226.3 hPa).
+        """
         if pressure > 226.32:
             return 288.15 / LAPSE_RATE * (1.0 - (pressure / 1013.25) ** (GAS_CONSTANT * LAPSE_RATE / GRAVITY))
         return 11000.0 + GAS_CONSTANT * 216.65 / GRAVITY * np.log(226.32 / pressure)
@@ -267,7 +320,12 @@ class Atmosphere:
         share = min((1000.0 - pressure) / 500.0, 1.6)
         warmth = self._mean_air(times, 0.5) - 285.0  # thickness follows the mean temperature of the layer
         wave = (75.0 + 45.0 * share) * self._storm_track * self._waves.field(times, lead=self._lean(pressure))
-        return self._standard_height(pressure) + 15.0 * share * warmth + wave + 4.0 * self._noise(times, 25, 600.0)
+        return (
+            self._standard_height(pressure)
+            + 15.0 * share * warmth
+            + wave
+            + 4.0 * self._noise(times, 25, 600.0)
+        )
 
     def _temperature(self, times: np.ndarray, pressure: float) -> np.ndarray:
         standard = max(216.65, 288.15 - LAPSE_RATE * self._standard_height(pressure))

@@ -17,8 +17,12 @@ _SPELLINGS = {
     "%": ("%", "percent"),
 }
 # (unit of the source, unit wanted): factor and offset
-_CONVERSIONS = {("degC", "K"): (1.0, 273.15), ("hPa", "Pa"): (100.0, 0.0), ("dam", "m"): (10.0, 0.0),
-                ("%", "1"): (0.01, 0.0)}
+_CONVERSIONS = {
+    ("degC", "K"): (1.0, 273.15),
+    ("hPa", "Pa"): (100.0, 0.0),
+    ("dam", "m"): (10.0, 0.0),
+    ("%", "1"): (0.01, 0.0),
+}
 
 
 def spelled(units: str) -> str:
@@ -27,10 +31,13 @@ def spelled(units: str) -> str:
     return next((unit for unit, spellings in _SPELLINGS.items() if plain in spellings), units)
 
 
-def conversion(variable: Variable, units: str | None, other_quantity: bool, where: str) -> tuple[float, float]:
+def conversion(
+    variable: Variable, units: str | None, other_quantity: bool, where: str
+) -> tuple[float, float]:
     """Return factor and offset that bring a field of the source to the variable's unit.
 
-    The unit decides where it is there: a field named `z` in metres is a height already, one named `gh` in m2 s-2 is a
+    The unit decides where it is there: a field named `z` in metres is a height already, one named `gh` in m2
+        s-2 is a
     geopotential.
 
     Arguments:
@@ -52,5 +59,8 @@ def conversion(variable: Variable, units: str | None, other_quantity: bool, wher
     if not found:  # old archives leave it out; the range of the values is checked in any case
         return (variable.convert.factor if variable.convert and other_quantity else 1.0), 0.0
     wanted = variable.units + (f" or {variable.convert.units}" if variable.convert else "")
-    raise InputError(where, f"has the unit '{units}', {variable.short_name} needs {wanted}",
-                     "correct the unit in the file, or name the right field with --source_names")
+    raise InputError(
+        where,
+        f"has the unit '{units}', {variable.short_name} needs {wanted}",
+        "correct the unit in the file, or name the right field with --source_names",
+    )

@@ -1,4 +1,6 @@
-"""What every source delivers, whatever it reads from: months of weather on one grid, and the fields that stay the same."""
+"""What every source delivers, whatever it reads from: months of weather on one grid, and the fields that stay
+the same.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -20,7 +22,8 @@ class WeatherMonth:
         month: which one.
         times: [T] int64, seconds since 1970-01-01T00:00Z, strictly ascending.
         grid: the points, H x W.
-        read: ``read(short_name, start, stop)`` -> [stop - start, H, W] in the unit of variables.toml, NaN where missing.
+        read: ``read(short_name, start, stop)`` -> [stop - start, H, W] in the unit of variables.toml, NaN
+            where missing.
         origin: ``origin(short_name, index)`` -> where that hour comes from (a file), for error messages.
     """
 
@@ -46,7 +49,7 @@ class Source(Protocol):
         text: what it is, for the CF attribute `source`, the metadata and the report.
         synthetic: it is no real weather.
         attributes: more global attributes of the files (acknowledgement, licence).
-        step_hours: hours from one field to the next.
+        step_hours: hours from one field to the next; None when only constants are to be fetched.
         grid: the points; None when only the first month tells (Copernicus).
         months: the months that it has, of those asked for, in the order of time.
     """
@@ -54,7 +57,7 @@ class Source(Protocol):
     text: str
     synthetic: bool
     attributes: dict[str, Any]
-    step_hours: int
+    step_hours: int | None
     grid: Grid | None
     months: Sequence[Month]
 

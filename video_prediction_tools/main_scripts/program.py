@@ -11,12 +11,18 @@ from video_prediction_tools.errors import (EXIT_DONE, EXIT_FAILED, EXIT_START_AG
                                            StoppedEarly)
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Says the default of each flag, except where there is none to say."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False, []) else super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
     """Argument parser with the flags that every program has; wrong use ends with one line and exit code 2."""
 
     def __init__(self, description: str):
-        super().__init__(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-                         allow_abbrev=False)
+        super().__init__(description=description, formatter_class=_Help, allow_abbrev=False)
         self.add_argument("--debug", action="store_true", help="show the traceback of an error")
         self.add_argument("--version", action="version", version=f"AMBS {__version__}")
 
