@@ -28,8 +28,8 @@ def seconds(stamps) -> np.ndarray:
 
 
 def write_prepared(directory: Path, frames: np.ndarray, times: np.ndarray, variables: tuple[str, ...],
-                   splits: Mapping[str, tuple[int, int]], lat: np.ndarray, lon: np.ndarray, *, length: int = CONTEXT + LEAD,
-                   step_hours: int = 1, synthetic: bool = False) -> Path:
+                   splits: Mapping[str, tuple[int, int]], lat: np.ndarray, lon: np.ndarray, *,
+                   length: int = CONTEXT + LEAD, step_hours: int = 1, synthetic: bool = False) -> Path:
     """Write pickles, statistics and TFRecords of fields [T, H, W, C].
 
     Arguments:
@@ -55,8 +55,8 @@ def write_prepared(directory: Path, frames: np.ndarray, times: np.ndarray, varia
         record.add_output(directory / "statistics.json")
         record.record.details = {
             "variables": list(variables), "units": [variable(name).units for name in variables],
-            "step_hours": step_hours, "synthetic": synthetic, "source": "test", "lat": lat.tolist(), "lon": lon.tolist(),
-            "fill": None, "gaps": [], "missing_months": [],
+            "step_hours": step_hours, "synthetic": synthetic, "source": "test", "lat": lat.tolist(),
+            "lon": lon.tolist(), "fill": None, "gaps": [], "missing_months": [],
             "splits": {split: {"hours": len(times[rows]), "first": time.text(times[rows][0]),
                                "last": time.text(times[rows][-1]),
                                "runs": [[time.text(first), time.text(last)] for first, last in runs[split]]}

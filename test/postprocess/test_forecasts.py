@@ -60,7 +60,8 @@ def test_written_and_read_back(tmp_path, sequences, grid, uk):
         np.testing.assert_array_equal(observed[row, ..., 0], truth[5 + row + CONTEXT:5 + row + CONTEXT + LEAD])
         np.testing.assert_array_equal(batch.last_frame[row, ..., 0], truth[5 + row + CONTEXT - 1])
         context = truth[5 + row:5 + row + CONTEXT]
-        np.testing.assert_allclose(forecast[row, 1, ..., 0], 0.96 * context[-1] + 0.04 * context.mean(axis=0), rtol=1e-6)
+        expected = 0.96 * context[-1] + 0.04 * context.mean(axis=0)
+        np.testing.assert_allclose(forecast[row, 1, ..., 0], expected, rtol=1e-6)
 
 
 def test_cf_layout(tmp_path, sequences, grid):

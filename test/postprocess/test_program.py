@@ -118,7 +118,7 @@ def test_synthetic_data_are_marked(uk_data, tmp_path, forecaster, capsys):
 
 
 def remake(source: Path, directory: Path, *, keep=slice(None), variables=("2t",), step_hours=1, synthetic=False,
-           splits=None):
+           splits=None, rows=slice(None)):
     """Make another data set of the pickles of one."""
     from video_prediction_tools.datasets.observations import Observations
 
@@ -126,8 +126,8 @@ def remake(source: Path, directory: Path, *, keep=slice(None), variables=("2t",)
     times = np.concatenate([observations.hours(split) for split in ("train", "val", "test")])[keep]
     frames = np.repeat(observations.fields(times), len(variables), axis=-1)
     splits = splits or {"train": (0, 528), "val": (528, 576), "test": (576, 648)}
-    return write_prepared(directory, frames, times, variables, splits, observations.lat, observations.lon,
-                          step_hours=step_hours, synthetic=synthetic)
+    return write_prepared(directory, frames[:, rows], times, variables, splits, observations.lat[rows],
+                          observations.lon, step_hours=step_hours, synthetic=synthetic)
 
 
 def test_started_again_when_done(evaluated, model_dir, tmp_path, forecaster, capsys):
@@ -380,6 +380,14 @@ def test_other_step(model_dir, uk_data, tmp_path, capsys):
     assert "other has the step 3 h, the model was trained on 1 h" in line
 
 
+def test_known_channel_that_the_data_lack(model_dir, tmp_path, capsys):
+    """Found before anything is written, not when the model is run."""
+    spec = read_json(model_dir / "data_spec.json", "")
+    write_json(model_dir / "data_spec.json", {**spec, "known": ["lsm", "sin_solar_time"]})
+    assert "the data lack the known channel 'lsm'" in refuse(*few(model_dir, tmp_path), capsys=capsys)
+    assert not (tmp_path / "Results").exists()
+
+
 def test_sequences_too_short_for_the_model(uk_data, tmp_path, capsys):
     model = write_model(tmp_path / "m", uk_data, context=10, lead=10)
     assert "preprocess2' with --sequence_length 20" in refuse(*few(model, tmp_path), capsys=capsys)
@@ -449,5 +457,9 @@ def test_end_to_end(uk_data, uk, tmp_path, run_program):
     with open(directory / "evaluation_metrics.csv", encoding="utf-8") as handle:
         rows = [row for row in csv.DictReader(handle) if row["product"] == "convLSTM" and row["metric"] == "mse"]
     np.testing.assert_allclose([float(row["value"]) for row in rows], mse, rtol=1e-6)
+    smaller = remake(uk_data, tmp_path / "PreprocessedData" / "Y2019to2019M03to03-7_6-53.00N04.00W-2t", rows=slice(6))
+    transferred = run_program("visualize_postprocess", *few(model, tmp_path, "--input_dir", smaller, "--stride", 12))
+    assert transferred.returncode == 0, transferred.stderr
+    assert "transfer_learning" in transferred.stdout.splitlines()[-1]
     again = run_program("visualize_postprocess", *few(model, tmp_path, "--stride", 3))
     assert again.returncode == 0 and "nothing to do" in again.stdout

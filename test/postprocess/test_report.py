@@ -24,7 +24,8 @@ def scores_with(difference, high, low, best=2.0):
     value = np.full((3, 1, 1, 5), best)
     return xr.Dataset({"difference": (("baseline", "metric", "variable", "lead_time"), both), **ends,
                        "value": (("product", "metric", "variable", "lead_time"), value)},
-                      {"baseline": ["persistence", "climatology"], "product": ["convLSTM", "persistence", "climatology"],
+                      {"baseline": ["persistence", "climatology"],
+                       "product": ["convLSTM", "persistence", "climatology"],
                        "metric": ["rmse"], "variable": ["2t"], "lead_time": HOURS})
 
 

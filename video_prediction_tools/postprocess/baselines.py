@@ -51,7 +51,7 @@ class Baseline:
         self.sources = sources
 
     def forecast(self, batch: Batch) -> np.ndarray:
-        """Return the forecasts [B, Tl, H, W, C] in physical units, NaN where absent; they use nothing after init_time."""
+        """Return the forecasts [B, Tl, H, W, C], physical units, NaN where absent; they use nothing after init_time."""
         raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""The parts of an evaluation, one after another; an output is noted when it is whole, so a killed run goes on from it."""
+"""The parts of an evaluation, one after another; each output is noted when whole, so a killed run goes on from it."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -96,7 +96,8 @@ def _make_forecasts(plan: Plan, path: Path) -> None:
 def _load(plan: Plan) -> Forecaster:
     from video_prediction_tools.training.saved_model import load_forecaster  # late: imports TensorFlow
 
-    return load_forecaster(Path(plan.options.model_dir), plan.options.checkpoint)
+    index = plan.data.index
+    return load_forecaster(Path(plan.options.model_dir), plan.options.checkpoint, (index.height, index.width))
 
 
 def _make_scores(plan: Plan, file: ForecastFile) -> xr.Dataset:
@@ -110,6 +111,7 @@ def _draw(plan: Plan, file: ForecastFile, scores: xr.Dataset) -> dict[str, Path]
     """Draw all plots; returns their paths by file name without suffix, in the order of the report."""
     from video_prediction_tools.postprocess.curves import draw_curves  # late: cartopy and matplotlib take a second
     from video_prediction_tools.postprocess.maps import draw_case, draw_error_map
+    from video_prediction_tools.postprocess.style import pretty_unit
 
     plots, synthetic = plan.directory / "plots", plan.data.synthetic
     sample = describe_sample(plan)
@@ -119,7 +121,7 @@ def _draw(plan: Plan, file: ForecastFile, scores: xr.Dataset) -> dict[str, Path]
         for variable in plan.grid.variables:
             for case, (place, rmse) in choose_cases(scores, variable).items():
                 path = plots / f"map_{variable}_{case}.png"
-                unit = scores["units"].sel(variable=variable).item()
+                unit = pretty_unit(scores["units"].sel(variable=variable).item())
                 title = f"{case.capitalize()} forecast of {plan.model} (rmse {rmse:.3g} {unit})"
                 draw_case(file, place, variable, leads, title, path, synthetic)
                 figures[path.stem] = path

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from video_prediction_tools.datasets.channels import choose
 from video_prediction_tools.datasets.observations import Observations
 from video_prediction_tools.datasets.prepared import PreparedData, open_prepared
 from video_prediction_tools.errors import InputError
@@ -118,6 +119,7 @@ def make_plan(options: Namespace) -> Plan:
     data_dir = Path(options.input_dir) if options.input_dir else _training_data(model_dir, record, spec)
     data = open_prepared(data_dir)
     _require_same_kind(data, spec)
+    choose(spec["known"], data.region, f"--input_dir {data.name}")
     grid = _grid(data)
     sequences = choose_sequences(data.index, options.split, spec["context_frames"], spec["lead_frames"], options.stride)
     directory = result_directory(Path(options.results_dir), data.name, spec["data_name"], name, record.name)
@@ -183,8 +185,8 @@ def _require_same_kind(data: PreparedData, spec: dict[str, Any]) -> None:
     trained = {"variables": spec["variables"], "units": spec["units"], "step": spec["step_hours"]}
     for what, value in trained.items():
         if found[what] != value:
-            raise InputError("--input_dir", f"{data.name} has the {what} {_words(found[what])}, the model was trained on "
-                             f"{_words(value)}", f"give a data set with the same {what}")
+            raise InputError("--input_dir", f"{data.name} has the {what} {_words(found[what])}, the model was trained "
+                             f"on {_words(value)}", f"give a data set with the same {what}")
 
 
 def _words(value: list[str] | int) -> str:

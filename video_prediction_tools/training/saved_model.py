@@ -81,12 +81,13 @@ class Forecaster:
         return self.model.forecast(context, known, seed)
 
 
-def load_forecaster(model_directory: Path, which: str = "best") -> Forecaster:
+def load_forecaster(model_directory: Path, which: str = "best", grid: tuple[int, int] | None = None) -> Forecaster:
     """Load a trained model.
 
     Arguments:
         model_directory: ``<base>/Models/<data_name>/<model>/<exp_id>``.
         which: checkpoint, ``best`` (lowest validation loss) or ``last``.
+        grid: H and W of the data to forecast, where they are other than those of the training (transfer learning).
 
     Raises:
         InputError: the directory is no finished training, or something in it is damaged.
@@ -105,7 +106,8 @@ def load_forecaster(model_directory: Path, which: str = "best") -> Forecaster:
 
     registry.require_known(name)
     hparams = registry.resolve_hparams(name, directory / HPARAMS_NAME)
-    spec = DataSpec(content["height"], content["width"], tuple(content["variables"]), tuple(content["known"]),
+    height, width = grid or (content["height"], content["width"])
+    spec = DataSpec(height, width, tuple(content["variables"]), tuple(content["known"]),
                     content["context_frames"], content["lead_frames"])
     with layer_arithmetic(hparams.mixed_precision):
         model = registry.create(name, spec, hparams)
