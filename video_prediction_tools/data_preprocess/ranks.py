@@ -6,6 +6,7 @@ and then all tell all how it went. Whoever fails is heard at the end of the roun
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -43,13 +44,13 @@ class Ranks:
         """Run `function` on the first rank only; its failure is raised on all. Returns its value there, else None."""
         outcome = self._try(function) if self.is_first else None
         failure = outcome.failure if outcome else None
-        self._raise(self._communicator.bcast(failure) if self._communicator else failure)
+        self._raise(self._from_first(failure))
         return outcome.value if outcome else None
 
     def first_tells(self, function: Callable[[], Result]) -> Result:
         """Run `function` on the first rank only; its value is returned, or its failure raised, on all."""
         value = self.first_does(function)
-        return self._communicator.bcast(value) if self._communicator else value
+        return self._from_first(value)
 
     def own(self, items: Sequence[Item]) -> list[Item]:
         """Return the items that `share_out` gives to this rank, in their order."""
@@ -78,8 +79,7 @@ class Ranks:
             at_work = [own[turn] for own in numbers if turn < len(own)]
             mine = numbers[self.rank][turn] if turn < len(numbers[self.rank]) else None
             outcome = None if mine is None else self._try(lambda: work(items[mine]))  # noqa: B023  (called at once)
-            outcomes = self._communicator.allgather(outcome) if self._communicator else [outcome]
-            outcomes = [one for one in outcomes if one is not None]
+            outcomes = [one for one in self._from_all(outcome) if one is not None]
             self._raise(next((one.failure for one in outcomes if one.failure), None))
             values = [one.value for one in outcomes]
             results.update(zip(at_work, values, strict=True))
@@ -94,6 +94,21 @@ class Ranks:
         """Return the numbers of the items of each rank."""
         rounds = -(-number // self.size)
         return [range(rank * rounds, min((rank + 1) * rounds, number)) for rank in range(self.size)]
+
+    def _from_first(self, value: Any) -> Any:
+        self._meet()
+        return self._communicator.bcast(value) if self._communicator else value
+
+    def _from_all(self, value: Any) -> list[Any]:
+        self._meet()
+        return self._communicator.allgather(value) if self._communicator else [value]
+
+    def _meet(self) -> None:
+        """Wait until all ranks are here, asleep: MPI itself waits at full load, which the ranks still at work would feel."""
+        if self._communicator:
+            request = self._communicator.Ibarrier()
+            while not request.Test():
+                time.sleep(0.002)
 
     def _try(self, function: Callable[[], Any]) -> "_Outcome":
         try:
