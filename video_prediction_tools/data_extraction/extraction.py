@@ -232,7 +232,7 @@ def _fetch_constants(source: Any, variables: Sequence[Variable], request: Reques
     left_out = [one for one in variables if one not in found]
     for one in left_out:
         if request.constants_demanded and one.short_name in request.constants:
-            raise InputError("--constants", f"'{one.short_name}' is not there on the grid of the data, {grid}",
+            raise InputError("--constants", f"'{one.short_name}' is not there on the data's grid, {grid}",
                              "name the file that has it with --constants_source, or leave it out")
         say(f"constants.nc: {one.short_name} ({one.long_name}) is not there and is left out")
     details["constants_left_out"] = [one.short_name for one in left_out]
