@@ -406,7 +406,14 @@ def test_a_different_script_is_not_overwritten(generate, error_line, tmp_path):
     assert "--seed 5" in script.read_text()
 
 
-def test_a_full_disk_and_a_file_in_the_way(generate, error_line, tmp_path):
+def test_slurm_finds_the_directory_of_its_logs(generate, chain_answers, as_flags, tmp_path):
+    done = generate("all", "--machine", "generic_slurm", *as_flags(chain_answers))
+    assert done.returncode == 0, done.stderr
+    script = (tmp_path / "scripts" / "preprocess_data_era5_step1.sh").read_text()
+    assert Path(re.search(r"--output=(\S+)/%x-%j.log", script)[1]).is_dir()
+
+
+def test_a_file_in_the_way(generate, error_line, tmp_path):
     (tmp_path / "scripts").write_text("")
     assert "not a directory" in error_line(generate(*EXTRACT))
 

@@ -32,12 +32,14 @@ class Script:
         text: its content.
         beside: JSON files that belong to it (its answers, a data split, ...), by path.
         command: what the user types to run it.
+        logs: directory that Slurm writes its logs to; it must be there before the job.
     """
 
     path: Path
     text: str
     beside: dict[Path, str]
     command: str
+    logs: Path | None = None
 
 
 def directory(context: Context) -> Path:
@@ -89,7 +91,8 @@ def render(context: Context, step_name: str, scripts: Path) -> Script:
         )
     )
     launcher = "sbatch" if context.slurm else "bash"
-    return Script(path, text, beside, f"{launcher} {shlex.quote(str(path))}")
+    command = f"{launcher} {shlex.quote(str(path))}"
+    return Script(path, text, beside, command, scripts / "logs" if context.slurm else None)
 
 
 def _repeat(path: Path, step: str) -> str:

@@ -42,6 +42,8 @@ def write(scripts: list[Script], overwrite: bool, allowed: Callable[[Script], bo
             )
     written = []
     for script in scripts:
+        if script.logs:
+            script.logs.mkdir(parents=True, exist_ok=True)
         for path, text in _files(script).items():
             if _read(path) == text:
                 continue
