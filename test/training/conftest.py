@@ -12,14 +12,18 @@ from video_prediction_tools.metadata.record import read_record, running
 
 START = 1_551_398_400  # 2019-03-01T00:00Z
 HOUR = 3600
-SEQUENCE_LENGTH = 6
-TINY_HPARAMS = ("filters=4", "context_frames=3", "batch_size=4", "max_epochs=2")
+SEQUENCE_LENGTH = 4
 
 
 def make_prepared(directory: Path, *, height: int = 6, width: int = 8, hours: dict[str, int] | None = None,
-                  block_frames: int = 15, variables: tuple[str, ...] = ("2t",), seed: int = 0) -> Path:
-    """Write a prepared data set with a diurnal cycle, a wave and noise; return its directory."""
-    hours = hours or {"train": 40, "val": 12, "test": 12}
+                  block_frames: int = 15, variables: tuple[str, ...] = ("2t",), seed: int = 0,
+                  spoil: Callable[[np.ndarray], None] | None = None) -> Path:
+    """Write a prepared data set with a diurnal cycle, a wave and noise; return its directory.
+
+    Arguments:
+        spoil: changes the training frames [T, H, W, C] after their statistics have been taken.
+    """
+    hours = hours or {"train": 38, "val": 10, "test": 12}
     generator = np.random.default_rng(seed)
     lat, lon = np.linspace(52, 50, height), np.linspace(-3, 3, width)
     fields, start = {}, START
@@ -37,6 +41,8 @@ def make_prepared(directory: Path, *, height: int = 6, width: int = 8, hours: di
         opened.add_output(write_statistics(directory, statistics, [["2019-03-01T00", "2019-03-02T15"]]))
         opened.record.details.update(variables=list(variables), units={name: "K" for name in variables}, step_hours=1,
                                      synthetic=True, lat=lat.tolist(), lon=lon.tolist())
+    if spoil:
+        spoil(train)
     fingerprint = read_record(directory).fingerprint()
     records = directory / "tfrecords"
     with running(records, kind="tfrecords", name=directory.name, program="test", arguments={},

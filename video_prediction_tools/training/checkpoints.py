@@ -7,6 +7,7 @@ old one in one rename, so that a kill at any moment leaves the old or the new on
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -18,6 +19,7 @@ from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import whole_file
 
 _HEADER = "header"
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass
@@ -123,7 +125,7 @@ class _Reader:
             self.progress = Progress(**{field.name: header["progress"][field.name] for field in fields(Progress)})
         except FileNotFoundError:
             raise InputError(self.path, "does not exist", "let the step 'train' get as far as a validation") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (*_DAMAGE, TypeError, AttributeError) as error:
             raise self._damaged(error) from error
         return self
 
@@ -133,7 +135,7 @@ class _Reader:
     def array(self, key: str) -> np.ndarray:
         try:
             return self.file[key]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> InputError:

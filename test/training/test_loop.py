@@ -1,0 +1,268 @@
+"""The training loop: stopping at any step and going on gives the same weights bit for bit; what it logs and keeps."""
+
+import csv
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from video_prediction_tools.datasets.prepared import open_prepared
+from video_prediction_tools.errors import InputError, StoppedEarly
+from video_prediction_tools.metadata.record import read_record
+from video_prediction_tools.training.checkpoints import best_file, last_file, read_progress
+from video_prediction_tools.training.distribution import Cluster
+from video_prediction_tools.training.experiment import note_results, plan, recorded, require_same
+from video_prediction_tools.training.stop import StopRequest
+
+TINY = ("filters=4", "context_frames=2", "batch_size=4", "max_epochs=2")
+
+
+class StopAfter:
+    """Asks to stop when it is looked at for the n-th time (once a step)."""
+
+    name = "test"
+
+    def __init__(self, looks=10**9):
+        self.looks = looks
+
+    def __bool__(self):
+        self.looks -= 1
+        return self.looks < 0
+
+
+def experiment(prepared, directory, *settings, seed=1):
+    """Plan a tiny training."""
+    from video_prediction_tools.models import registry
+
+    return plan(directory, "convLSTM", registry.resolve_hparams("convLSTM", None, [*TINY, *settings]), seed,
+                open_prepared(prepared))
+
+
+def train(planned, stop=None):
+    """Train as the program does; return the progress."""
+    from video_prediction_tools.training import loop
+
+    with recorded(planned, {}) as opened:
+        progress = loop.train(planned, Cluster(), StopAfter() if stop is None else stop)
+        note_results(opened, progress)
+    return progress
+
+
+def arrays(path):
+    """Return all arrays of a checkpoint but its header."""
+    with np.load(path) as file:
+        return {key: file[key] for key in file.files if key != "header"}
+
+
+def assert_same_training(one, other):
+    """Assert that two model directories hold the same weights, optimizers and log, bit for bit."""
+    for file in (last_file, best_file):
+        a, b = arrays(file(one)), arrays(file(other))
+        assert a.keys() == b.keys() and a
+        for key in a:
+            np.testing.assert_array_equal(a[key], b[key], err_msg=f"{file.__name__} {key}")
+    rows = [[row[:5] for row in csv.reader(open(directory / "training_log.csv"))] for directory in (one, other)]
+    assert rows[0] == rows[1]  # all but the sequences per second
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(prepared, tmp_path_factory):
+    """A training from beginning to end."""
+    directory = tmp_path_factory.mktemp("models") / "whole"
+    progress = train(experiment(prepared, directory))
+    assert progress.step == 18  # 2 epochs of 35 sequences in batches of 4
+    return directory
+
+
+def test_log_and_files(uninterrupted):
+    """A line at each epoch's end with a validation loss; what docs/data_formats.md lists is there."""
+    with open(uninterrupted / "training_log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["step", "epoch", "train_loss", "val_loss", "learning_rate", "sequences_per_second"]
+    assert [(row["step"], row["epoch"]) for row in rows] == [("9", "1"), ("18", "2")]
+    record = read_record(uninterrupted)
+    assert record.kind == "model" and record.state == "done" and record.details["finished"] == "all epochs done"
+    best = min(rows, key=lambda row: float(row["val_loss"]))
+    assert record.details["best_step"] == int(best["step"])
+    assert record.details["best_val_loss"] == float(best["val_loss"])
+    assert {"model_hparams.json", "data_spec.json", "training_log.csv", "checkpoints/best/weights.npz",
+            "checkpoints/last/state.npz"} == set(record.outputs)
+
+
+def test_tensorboard(uninterrupted):
+    """TensorBoard reads the same curves."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(uninterrupted / "tensorboard")).Reload()
+    with open(uninterrupted / "training_log.csv") as file:
+        rows = list(csv.DictReader(file))
+    for curve in ("train_loss", "val_loss", "learning_rate"):
+        found = [(event.step, event.value) for event in accumulator.Scalars(curve)]
+        assert [step for step, _ in found] == [9, 18]
+        np.testing.assert_allclose([value for _, value in found], [float(row[curve]) for row in rows], rtol=1e-6)
+
+
+@pytest.mark.parametrize("stops", [(1,), (9,), (4, 1, 6)], ids=["first step", "end of epoch", "three times"])
+def test_stop_and_go_on(uninterrupted, prepared, tmp_path, stops):
+    """Asked to stop after any step, and started again: the same weights, optimizers and log."""
+    planned = experiment(prepared, tmp_path / "model")
+    for looks in stops:
+        with pytest.raises(StoppedEarly, match="start again to go on"):
+            train(planned, StopAfter(looks - 1))
+        assert read_record(planned.directory).state == "interrupted"
+    assert read_progress(last_file(planned.directory)).step == sum(stops)
+    train(planned)
+    assert_same_training(uninterrupted, planned.directory)
+
+
+def test_lines_of_a_killed_attempt_are_taken_away(uninterrupted, prepared, tmp_path):
+    """Lines that were written after the checkpoint do not stand twice."""
+    planned = experiment(prepared, tmp_path / "model")
+    with pytest.raises(StoppedEarly):
+        train(planned, StopAfter(10))
+    with open(planned.directory / "training_log.csv", "a") as file:
+        file.write("18,2,0.1,0.1,0.1,1\n19,")
+    train(planned)
+    assert_same_training(uninterrupted, planned.directory)
+
+
+def test_signal_saves_and_stops(uninterrupted, prepared, tmp_path):
+    """A real SIGUSR2 and a real SIGTERM, while a batch is worked on."""
+    planned = experiment(prepared, tmp_path / "model")
+    before = {number: signal.getsignal(number) for number in (signal.SIGUSR2, signal.SIGTERM)}
+    try:
+        for number in before:
+            stop = StopRequest()
+            threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
+            with pytest.raises(StoppedEarly, match=number.name):
+                train(experiment(prepared, tmp_path / number.name, "max_epochs=100000"), stop)
+            assert read_progress(last_file(tmp_path / number.name)).step > 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    train(planned)
+    assert_same_training(uninterrupted, planned.directory)
+
+
+def test_seed_decides(uninterrupted, prepared, tmp_path):
+    """Another seed gives other weights."""
+    planned = experiment(prepared, tmp_path / "model", seed=2)
+    train(planned)
+    assert not np.array_equal(arrays(best_file(planned.directory))["model/0"],
+                              arrays(best_file(uninterrupted))["model/0"])
+
+
+def test_other_experiment_is_refused(uninterrupted, prepared):
+    """Other hyper-parameters, or another seed, in a directory that has been begun."""
+    with pytest.raises(InputError, match="lr was 0.001, not 0.5"):
+        require_same(experiment(prepared, uninterrupted, "lr=0.5"))
+    with pytest.raises(InputError, match="begun with seed 1, not 2"):
+        require_same(experiment(prepared, uninterrupted, seed=2))
+    assert require_same(experiment(prepared, uninterrupted)).state == "done"
+
+
+def test_damaged_checkpoint_is_told(prepared, tmp_path):
+    """A checkpoint with a flipped byte is refused, not loaded."""
+    planned = experiment(prepared, tmp_path / "model")
+    with pytest.raises(StoppedEarly):
+        train(planned, StopAfter(2))
+    path = last_file(planned.directory)
+    content = bytearray(path.read_bytes())
+    content[300] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="damaged"):
+        train(planned)
+    path.write_bytes(content[:1000])
+    with pytest.raises(InputError, match="damaged"):
+        train(planned)
+
+
+def test_loss_that_is_no_number(make_prepared, tmp_path):
+    """The training ends with a message, and the last good checkpoint is kept."""
+    def spoil(frames):
+        frames[20] = np.inf
+
+    planned = experiment(make_prepared(tmp_path / "data", spoil=spoil), tmp_path / "model", "checkpoint_seconds=0",
+                         "batch_size=1", "max_epochs=1")
+    with pytest.raises(InputError, match="the loss is (nan|inf) at step .*checkpoints made before are kept"):
+        train(planned)
+    assert read_record(planned.directory).state == "failed"
+    kept = arrays(last_file(planned.directory))
+    assert all(np.isfinite(array).all() for array in kept.values())
+    assert read_progress(last_file(planned.directory)).step > 0
+
+
+def test_time_budget(prepared, tmp_path):
+    """`max_seconds` ends a training well, with a validated model; earlier attempts count."""
+    planned = experiment(prepared, tmp_path / "model", "max_epochs=1000000", "max_seconds=6")
+    with pytest.raises(StoppedEarly):
+        train(planned, StopAfter(1))
+    before = read_progress(last_file(planned.directory)).seconds
+    assert before > 0
+    progress = train(planned)
+    assert progress.finished == "time budget of 6 s used up" and 6 <= progress.seconds < 30
+    assert best_file(planned.directory).exists() and progress.best_step > 0
+    assert read_record(planned.directory).state == "done"
+
+
+def test_early_stopping(prepared, tmp_path):
+    """Without a lower validation loss for two epochs, training ends."""
+    planned = experiment(prepared, tmp_path / "model", "max_epochs=100", "lr=1e-12", "early_stopping=2",
+                         "lr_schedule=constant")
+    # with such a learning rate no weight changes by a bit: the first loss remains the lowest
+    progress = train(planned)
+    assert progress.finished == "no lower validation loss in 2 validations"
+    assert (progress.best_step, progress.step) == (9, 27)
+
+
+def test_validate_every(prepared, tmp_path):
+    """Validation every second epoch, and at the end."""
+    planned = experiment(prepared, tmp_path / "model", "max_epochs=3", "validate_every=2")
+    train(planned)
+    with open(planned.directory / "training_log.csv") as file:
+        assert [bool(row["val_loss"]) for row in csv.DictReader(file)] == [False, True, True]
+
+
+def test_learning_rate_follows_the_schedule(prepared, tmp_path):
+    """Linear from lr to end_lr over all steps, by global step."""
+    planned = experiment(prepared, tmp_path / "model", "lr_schedule=linear", "end_lr=0.0002")
+    train(planned)
+    with open(planned.directory / "training_log.csv") as file:
+        rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
+    np.testing.assert_allclose(rates, [0.0006, 0.0002], rtol=1e-5)
+
+
+def test_running_mean_of_weights(prepared, tmp_path):
+    """Resume is exact with running means of weights, and `best` holds the means, not the weights."""
+    for name, stops in (("whole", ()), ("stopped", (5, 7))):
+        planned = experiment(prepared, tmp_path / name, "ema_decay=0.9")
+        for looks in stops:
+            with pytest.raises(StoppedEarly):
+                train(planned, StopAfter(looks - 1))
+        train(planned)
+    assert_same_training(tmp_path / "whole", tmp_path / "stopped")
+    last, best = arrays(last_file(tmp_path / "whole")), arrays(best_file(tmp_path / "whole"))
+    assert read_progress(best_file(tmp_path / "whole")).best_step == 18
+    np.testing.assert_array_equal(best["model/0"], last["averages/0"])
+    assert not np.array_equal(best["model/0"], last["model/0"])
+
+
+def test_bfloat16(prepared, tmp_path):
+    """Layers compute in bfloat16, weights and losses stay float32, and the policy is put back."""
+    import keras
+
+    planned = experiment(prepared, tmp_path / "model", "mixed_precision=bfloat16")
+    progress = train(planned)
+    assert keras.config.dtype_policy().name == "float32"
+    assert np.isfinite(progress.best_val_loss)
+    assert all(array.dtype in (np.float32, np.int32, np.int64) for array in arrays(last_file(planned.directory)).values())
+
+
+def test_batch_larger_than_the_data(prepared, tmp_path):
+    """A batch may hold several epochs of a very small data set."""
+    planned = experiment(prepared, tmp_path / "model", "batch_size=50", "max_epochs=3")
+    assert train(planned).step == 3  # 105 sequences in batches of 50
+
+
