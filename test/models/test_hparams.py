@@ -63,10 +63,11 @@ def test_wrong_files_are_refused_by_name(tmp_path, text):
         resolve(Example, path)
 
 
-def test_every_model_has_a_template_for_era5_that_resolves():
+def test_every_model_has_templates_that_resolve():
     for name in registry.names():
-        assert registry.template(name, "era5").is_file()
-        assert registry.resolve_hparams(name, None).context_frames == 10
+        for dataset in ("era5", "moving_mnist"):
+            assert registry.template(name, dataset).is_file()
+            assert registry.resolve_hparams(name, None, dataset=dataset).context_frames == 10
 
 
 def test_unknown_model():
