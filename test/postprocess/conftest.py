@@ -1,4 +1,4 @@
-"""A prepared data set and a model directory, written with the project's own writers; the model itself is a stand-in."""
+"""A prepared data set and a model directory, written with the project's writers; the model is a stand-in."""
 
 import json
 from collections.abc import Mapping
@@ -47,9 +47,16 @@ def write_prepared(directory: Path, frames: np.ndarray, times: np.ndarray, varia
                 _, digest = write_month(path, times[rows][inside], frames[rows][inside], variables, lat, lon)
                 record.add_output(path, digest)
         train = frames[chosen["train"]].reshape(-1, len(variables)).astype(np.float64)
-        statistics = {name: {"min": float(train[:, c].min()), "max": float(train[:, c].max()),
-                             "mean": float(train[:, c].mean()), "std": float(train[:, c].std()), "n": len(train)}
-                      for c, name in enumerate(variables)}
+        statistics = {
+            name: {
+                "min": float(train[:, c].min()),
+                "max": float(train[:, c].max()),
+                "mean": float(train[:, c].mean()),
+                "std": float(train[:, c].std()),
+                "n": len(train),
+            }
+            for c, name in enumerate(variables)
+        }
         ranges = [[time.text(first), time.text(last)] for first, last in runs["train"]]
         write_json(directory / "statistics.json", {"variables": statistics, "ranges": ranges})
         record.add_output(directory / "statistics.json")
@@ -73,28 +80,56 @@ def write_prepared(directory: Path, frames: np.ndarray, times: np.ndarray, varia
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_block(path, frames[inside], times[inside], fingerprint)
                 record.add_output(path)
-                blocks[split].append(Block(path, int(first), int(inside.sum()), max(0, int(inside.sum()) - length + 1)))
+                blocks[split].append(
+                    Block(path, int(first), int(inside.sum()), max(0, int(inside.sum()) - length + 1))
+                )
         record.record.details = {
-            "sequence_length": length, "window_stride": 1, "step_hours": step_hours, "variables": list(variables),
-            "height": len(lat), "width": len(lon), "dataset_fingerprint": fingerprint,
-            "n_sequences": {split: sum(block.sequences for block in found) for split, found in blocks.items()},
-            "blocks": {split: block_entries(target, found) for split, found in blocks.items()}}
+            "sequence_length": length,
+            "window_stride": 1,
+            "step_hours": step_hours,
+            "variables": list(variables),
+            "height": len(lat),
+            "width": len(lon),
+            "dataset_fingerprint": fingerprint,
+            "n_sequences": {
+                split: sum(block.sequences for block in found) for split, found in blocks.items()
+            },
+            "blocks": {split: block_entries(target, found) for split, found in blocks.items()},
+        }
     return directory
 
 
-def write_model(directory: Path, data: Path, *, context: int = CONTEXT, lead: int = LEAD, weights: bytes = b"w",
-                model: str = "convLSTM") -> Path:
+def write_model(
+    directory: Path,
+    data: Path,
+    *,
+    context: int = CONTEXT,
+    lead: int = LEAD,
+    weights: bytes = b"w",
+    model: str = "convLSTM",
+) -> Path:
     """Write a model directory as training leaves it, but for the weights."""
     dataset = json.loads((data / "metadata.json").read_text())
     records = json.loads((data / "tfrecords" / "metadata.json").read_text())
     details, fingerprint = dataset["details"], records["details"]["dataset_fingerprint"]
     with running(directory, kind="model", name=directory.name, program="main_train_models.py",
                  arguments={"input_dir": str(data), "seed": 1}, inputs={str(data): fingerprint}) as record:
-        spec = {"variables": details["variables"], "units": details["units"], "height": len(details["lat"]),
-                "width": len(details["lon"]), "context_frames": context, "lead_frames": lead,
-                "step_hours": details["step_hours"], "known": [], "synthetic": details["synthetic"],
-                "data_name": data.name, "dataset_fingerprint": fingerprint, "normalisation": {"method": "minmax"},
-                "lat": details["lat"], "lon": details["lon"]}
+        spec = {
+            "variables": details["variables"],
+            "units": details["units"],
+            "height": len(details["lat"]),
+            "width": len(details["lon"]),
+            "context_frames": context,
+            "lead_frames": lead,
+            "step_hours": details["step_hours"],
+            "known": [],
+            "synthetic": details["synthetic"],
+            "data_name": data.name,
+            "dataset_fingerprint": fingerprint,
+            "normalisation": {"method": "minmax"},
+            "lat": details["lat"],
+            "lon": details["lon"],
+        }
         write_json(directory / "data_spec.json", spec)
         write_json(directory / "model_hparams.json", {"lr": 0.001, "max_epochs": 3, "batch_size": 4})
         best = directory / "checkpoints" / "best" / "model.weights.h5"
@@ -102,8 +137,16 @@ def write_model(directory: Path, data: Path, *, context: int = CONTEXT, lead: in
         best.write_bytes(weights)
         for path in (directory / "data_spec.json", directory / "model_hparams.json", best):
             record.add_output(path)
-        record.record.details = {"model": model, "data_name": data.name, "seed": 1, "best_step": 120,
-                                 "best_val_loss": 0.0123, "last_step": 180, "seconds": 312.5, "finished": True}
+        record.record.details = {
+            "model": model,
+            "data_name": data.name,
+            "seed": 1,
+            "best_step": 120,
+            "best_val_loss": 0.0123,
+            "last_step": 180,
+            "seconds": 312.5,
+            "finished": True,
+        }
     return directory
 
 
@@ -126,7 +169,7 @@ class StandIn:
 
 
 def draw_quickly(plan, file, scores) -> dict[str, Path]:
-    """Write small pictures in place of the plots, under their names; they depend on the scores, as plots do."""
+    """Write small pictures under the names of the plots; they depend on the scores, as plots do."""
     names = [f"score_{name}_{metric.name}" for name in plan.grid.variables for metric in plan.metrics]
     names += [f"{kind}_{name}{case}" for name in plan.grid.variables
               for kind, case in (("map", "_best"), ("map", "_median"), ("map", "_worst"), ("error_map", ""))]
@@ -148,11 +191,13 @@ def uk(shared_data) -> xr.DataArray:
 
 @pytest.fixture(scope="session")
 def uk_data(uk, tmp_path_factory) -> Path:
-    """The UK data prepared: train to 22 March, val 23 to 24, test 25 to 27; the eastern half of every other point."""
+    """UK data prepared: train to 22 March, val 23 to 24, test 25 to 27; every 4th point of the east."""
     cut = uk[:27 * 24, ::4, 24::4]
     times = seconds(cut["time"].values)
     frames = cut.values[..., np.newaxis].astype(np.float32)
-    directory = tmp_path_factory.mktemp("base") / "PreprocessedData" / "Y2019to2019M03to03-7_9-50.00N04.00W-2t"
+    directory = (
+        tmp_path_factory.mktemp("base") / "PreprocessedData" / "Y2019to2019M03to03-7_9-50.00N04.00W-2t"
+    )
     return write_prepared(directory, frames, times, ("2t",),
                           {"train": (0, 22 * 24), "val": (22 * 24, 24 * 24), "test": (24 * 24, 27 * 24)},
                           cut["latitude"].values, cut["longitude"].values)
@@ -161,4 +206,6 @@ def uk_data(uk, tmp_path_factory) -> Path:
 @pytest.fixture
 def model_dir(uk_data, tmp_path) -> Path:
     """A model directory, trained on `uk_data`."""
-    return write_model(tmp_path / "Models" / uk_data.name / "convLSTM" / "20190401T120000_anna_first-try", uk_data)
+    return write_model(
+        tmp_path / "Models" / uk_data.name / "convLSTM" / "20190401T120000_anna_first-try", uk_data
+    )

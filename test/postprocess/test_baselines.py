@@ -1,4 +1,4 @@
-"""Each baseline gives the field that its definition names, at every lead hour, and nothing after init_time."""
+"""Each baseline gives the field that its definition names, and uses nothing after init_time."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,9 @@ class Hours:
     def fields(self, times):
         """Return [n, 2, 3, 1]."""
         self.asked += times.tolist()
-        values = np.array([np.nan if (t - START) // 3600 in self.absent else (t - START) / 3600 for t in times])
+        values = np.array(
+            [np.nan if (t - START) // 3600 in self.absent else (t - START) / 3600 for t in times]
+        )
         return np.broadcast_to(values[:, None, None, None], (len(times), 2, 3, 1)).astype(np.float32)
 
 

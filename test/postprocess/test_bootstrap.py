@@ -1,4 +1,4 @@
-"""The vectorised bootstrap against a plain loop, its pairing, and what it does with few and with absent forecasts."""
+"""The vectorised bootstrap against a plain loop, its pairing, few and absent forecasts."""
 
 import math
 
@@ -16,7 +16,10 @@ def naive_means(values: np.ndarray, blocks: MovingBlocks) -> np.ndarray:
     while done < blocks.draws:
         batch = min(100, blocks.draws - done)
         for starts in random.integers(0, blocks.n, size=(batch, number)):
-            index = np.concatenate([np.arange(start, start + blocks.length) for start in starts])[:blocks.n] % blocks.n
+            index = (
+                np.concatenate([np.arange(start, start + blocks.length) for start in starts])[: blocks.n]
+                % blocks.n
+            )
             means.append(np.nanmean(values[index], axis=0))
         done += batch
     return np.array(means)
@@ -51,7 +54,9 @@ def test_same_draws_for_all():
     draws = blocks.means({"one": values, "other": values + 2.5})
     np.testing.assert_allclose(draws["other"] - draws["one"], 2.5)
     assert (blocks.means({"one": values})["one"] == draws["one"]).all()  # and the same again
-    difference, low, high, number = paired_difference(blocks, {"s": values + 2.5}, {"s": values}, lambda m: m["s"])
+    difference, low, high, number = paired_difference(
+        blocks, {"s": values + 2.5}, {"s": values}, lambda m: m["s"]
+    )
     np.testing.assert_allclose([difference, low, high], 2.5)
     assert (number == 72).all()
 
@@ -61,7 +66,9 @@ def test_difference_on_common_init_times():
     one = np.arange(10.0).reshape(10, 1)
     other = one.copy()
     other[:5] = np.nan
-    difference, _, _, number = paired_difference(MovingBlocks(10, 1), {"s": one}, {"s": other}, lambda m: m["s"])
+    difference, _, _, number = paired_difference(
+        MovingBlocks(10, 1), {"s": one}, {"s": other}, lambda m: m["s"]
+    )
     assert difference == 0.0 and number == 5
 
 

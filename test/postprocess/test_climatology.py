@@ -6,7 +6,11 @@ import xarray as xr
 
 from video_prediction_tools.datasets.observations import Observations
 from video_prediction_tools.errors import InputError
-from video_prediction_tools.postprocess.climatology import month_and_hour, read_climatology, training_climatology
+from video_prediction_tools.postprocess.climatology import (
+    month_and_hour,
+    read_climatology,
+    training_climatology,
+)
 
 from .conftest import seconds
 
@@ -23,7 +27,9 @@ def climatology_file(path, *, hours=range(24), months=range(1, 13), units="K", l
 
 
 def test_month_and_hour():
-    month, hour = month_and_hour(seconds(["2019-03-01T00", "2020-02-29T23", "1969-12-31T05", "2019-12-31T23:30"]))
+    month, hour = month_and_hour(
+        seconds(["2019-03-01T00", "2020-02-29T23", "1969-12-31T05", "2019-12-31T23:30"])
+    )
     assert month.tolist() == [3, 2, 12, 12] and hour.tolist() == [0, 23, 5, 23]
 
 
@@ -35,7 +41,9 @@ def test_from_the_training_split(uk_data, uk):
     times = seconds("2031-03-05T00") + 3600 * np.arange(24)
     np.testing.assert_allclose(found.at(times)[..., 0], expected.values, rtol=1e-6)
     assert found.missing(times) == ""
-    assert found.missing(seconds(["2019-04-01T00", "2019-04-01T01", "2019-03-02T00"])) == "month 4 at 00, 01 UTC"
+    assert (
+        found.missing(seconds(["2019-04-01T00", "2019-04-01T01", "2019-03-02T00"])) == "month 4 at 00, 01 UTC"
+    )
     assert "528 time steps from 2019-03-01T00 to 2019-03-22T23 UTC" in found.origin
 
 
@@ -52,7 +60,9 @@ def test_file_that_covers_a_part(tmp_path):
     path = climatology_file(tmp_path / "c.nc", months=[3, 4], hours=[0, 6, 12, 18])
     found = read_climatology(path, ("2t",), ("K",), LAT, LON)
     assert found.missing(seconds(["2019-03-01T06", "2019-04-30T18"])) == ""
-    assert found.missing(seconds(["2019-03-01T05", "2019-05-01T06"])) == "month 3 at 05 UTC; month 5 at 06 UTC"
+    assert (
+        found.missing(seconds(["2019-03-01T05", "2019-05-01T06"])) == "month 3 at 05 UTC; month 5 at 06 UTC"
+    )
 
 
 @pytest.mark.parametrize(("wrong", "said"), [

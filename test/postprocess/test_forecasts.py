@@ -1,4 +1,4 @@
-"""forecasts.nc: CF layout, what is written is read back, ensembles, and what a diverged model leaves behind."""
+"""forecasts.nc: CF layout, what is written is read back, ensembles, what a diverged model leaves."""
 
 import netCDF4
 import numpy as np
@@ -31,7 +31,7 @@ def write(path, sequences, grid, forecaster=None, *, members=None, batch_size=10
 
 
 def test_sequences(sequences):
-    """72 hours in the test split: init times from the 4th hour to the 69th; the first at 2019-03-25 03 UTC."""
+    """72 hours in the test split: init times from the 4th hour (2019-03-25 03 UTC) to the 69th."""
     assert len(sequences) == 66
     np.testing.assert_array_equal(sequences.init_times, seconds("2019-03-25T03") + 3600 * np.arange(66))
     np.testing.assert_array_equal(sequences.valid_times[0], seconds("2019-03-25T03") + 3600 * np.arange(1, 4))
@@ -57,7 +57,9 @@ def test_written_and_read_back(tmp_path, sequences, grid, uk):
         assert len(file) == 66 and file.members is None
         forecast, observed, batch = file.read(slice(5, 8))
     for row in range(3):
-        np.testing.assert_array_equal(observed[row, ..., 0], truth[5 + row + CONTEXT:5 + row + CONTEXT + LEAD])
+        np.testing.assert_array_equal(
+            observed[row, ..., 0], truth[5 + row + CONTEXT : 5 + row + CONTEXT + LEAD]
+        )
         np.testing.assert_array_equal(batch.last_frame[row, ..., 0], truth[5 + row + CONTEXT - 1])
         context = truth[5 + row:5 + row + CONTEXT]
         expected = 0.96 * context[-1] + 0.04 * context.mean(axis=0)
@@ -70,12 +72,18 @@ def test_cf_layout(tmp_path, sequences, grid):
         forecast, truth = file["2t_forecast"], file["2t_truth"]
         assert forecast.dimensions == truth.dimensions == ("init_time", "lead_time", "lat", "lon")
         assert file.Conventions == "CF-1.8"
-        assert (forecast.units, forecast.standard_name, forecast.dtype) == ("K", "air_temperature", np.float32)
+        assert (forecast.units, forecast.standard_name, forecast.dtype) == (
+            "K",
+            "air_temperature",
+            np.float32,
+        )
         assert forecast.coordinates == "valid_time" and forecast.filters()["zlib"]
         assert file["init_time"].standard_name == "forecast_reference_time"
         assert (file["lead_time"].units, file["lead_time"].standard_name) == ("hours", "forecast_period")
         assert file["lead_time"][:].tolist() == [1.0, 2.0, 3.0]
-        assert file["valid_time"].standard_name == "time" and not file["valid_time"].ncattrs().count("_FillValue")
+        assert file["valid_time"].standard_name == "time" and not file["valid_time"].ncattrs().count(
+            "_FillValue"
+        )
         assert not np.ma.is_masked(forecast[:]) and np.isfinite(forecast[:]).all()
     with xr.open_dataset(path, decode_timedelta=True) as data:  # opens with its times decoded
         assert data["init_time"].values[0] == np.datetime64("2019-03-25T03")
@@ -86,7 +94,10 @@ def test_cf_layout(tmp_path, sequences, grid):
 def test_batch_size_changes_nothing(tmp_path, sequences, grid):
     one = write(tmp_path / "one.nc", sequences, grid, batch_size=66)
     other = write(tmp_path / "other.nc", sequences, grid, batch_size=7)
-    with xr.open_dataset(one, decode_timedelta=False) as a, xr.open_dataset(other, decode_timedelta=False) as b:
+    with (
+        xr.open_dataset(one, decode_timedelta=False) as a,
+        xr.open_dataset(other, decode_timedelta=False) as b,
+    ):
         xr.testing.assert_identical(a, b)
 
 
@@ -94,7 +105,9 @@ def test_ensemble(tmp_path, sequences, grid):
     path = write(tmp_path / "forecasts.nc", sequences, grid, StandIn(stochastic=True), members=4)
     with netCDF4.Dataset(path) as file:
         members = file["2t_forecast"]
-        assert members.dimensions == ("init_time", "lead_time", "member", "lat", "lon") and members.shape[2] == 4
+        assert (
+            members.dimensions == ("init_time", "lead_time", "member", "lat", "lon") and members.shape[2] == 4
+        )
         values = members[:]
     assert values.std(axis=2).min() > 0  # every member is another forecast
     assert np.abs(values[0, :, 0] - values[10, :, 0]).min() > 0

@@ -1,4 +1,4 @@
-"""Every metric against the `scores` library on random and on real fields, and against cases worked by hand."""
+"""Every metric against the `scores` library on random and real fields, and against cases worked by hand."""
 
 import numpy as np
 import pytest
@@ -56,12 +56,13 @@ def case(request):
 def test_agrees_with_scores(case, name, theirs):
     fields, weights = case
     expected = theirs(fields.forecast, fields.truth, weights=weights, preserve_dims=["lead_time", "variable"])
-    np.testing.assert_allclose(score(name, fields, weights), expected.transpose("lead_time", "variable"), rtol=1e-9,
-                               atol=1e-12)
+    np.testing.assert_allclose(
+        score(name, fields, weights), expected.transpose("lead_time", "variable"), rtol=1e-9, atol=1e-12
+    )
 
 
 def test_acc_agrees_with_scores(case):
-    """`scores` knows the centred correlation only: of each anomaly and its negative together the mean is zero."""
+    """`scores` knows the centred one only: of each anomaly and its negative together the mean is zero."""
     fields, weights = case
     forecast = xr.concat([fields.forecast_anomaly, -fields.forecast_anomaly], "sign")
     truth = xr.concat([fields.truth_anomaly, -fields.truth_anomaly], "sign")
@@ -72,7 +73,7 @@ def test_acc_agrees_with_scores(case):
 
 
 def hand_made() -> tuple[Fields, xr.DataArray]:
-    """Two init_times, one lead hour, rows at 0 and 60 degrees north (weights 2/3 and 1/3), one column, one variable."""
+    """Two init_times, one lead hour, two rows at 0 and 60 degrees north (weights 2/3 and 1/3)."""
     truth = np.array([[10.0, 20.0], [12.0, 24.0]]).reshape(2, 1, 2, 1, 1)
     forecast = np.array([[11.0, 17.0], [12.0, 30.0]]).reshape(2, 1, 2, 1, 1)  # errors 1, -3 and 0, 6
     climatology = np.full_like(truth, 16.0)  # anomalies: -6, 4 and -4, 8; of the forecast: -5, 1 and -4, 14
@@ -113,7 +114,7 @@ def test_perfect_forecast():
 
 
 def test_acc_of_constant_fields():
-    """Constant fields have an uncentred correlation: 1 on the same side of the climatology, -1 on the other."""
+    """Uncentred: 1 on the same side of the climatology, -1 on the other."""
     shape, weights = (1, 1, 4, 5, 1), uniform_weights(4, 5)
     climatology = np.full(shape, 280.0)
     assert score("acc", Fields(climatology + 2, climatology + 1, climatology), weights) == pytest.approx(1.0)

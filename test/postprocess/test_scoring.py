@@ -1,4 +1,4 @@
-"""From forecasts.nc to scores: against `scores` on whole arrays, for any chunk size, and the tables written."""
+"""From forecasts.nc to scores: against `scores` on whole arrays, for any chunk size, and as tables."""
 
 import csv
 
@@ -30,7 +30,9 @@ def world(uk_data, uk, tmp_path_factory):
     grid = Grid(("2t",), ("K",), cut["latitude"].values, cut["longitude"].values)
     path = tmp_path_factory.mktemp("scoring") / "forecasts.nc"
     sequences = choose_sequences(read_index(uk_data / "tfrecords"), "test", CONTEXT, LEAD)
-    write_forecasts(path, StandIn(), sequences, grid, region=None, members=None, seed=1, batch_size=16, attributes={})
+    write_forecasts(
+        path, StandIn(), sequences, grid, region=None, members=None, seed=1, batch_size=16, attributes={}
+    )
     observations = Observations(uk_data)
     climatology = training_climatology(observations)
     baselines, _ = make_baselines(Sources(observations, climatology))
@@ -57,13 +59,18 @@ def test_agrees_with_scores(world, scored, uk):
     climate = np.stack([field[hour:22 * 24:24].mean(axis=0) for hour in range(24)])[valid % 24]
     dims = ("init_time", "lead_time", "lat", "lon")
     truth = xr.DataArray(field[valid], dims=dims)
-    products = {"persistence": np.broadcast_to(field[init][:, None], truth.shape), "persistence_24h": field[valid - 24],
-                "climatology": climate}
+    products = {
+        "persistence": np.broadcast_to(field[init][:, None], truth.shape),
+        "persistence_24h": field[valid - 24],
+        "climatology": climate,
+    }
     weights = world[3]
     for product, forecast in products.items():
         for name, theirs in (("mse", scores.continuous.mse), ("rmse", scores.continuous.rmse),
                              ("mae", scores.continuous.mae), ("bias", scores.continuous.additive_bias)):
-            expected = theirs(xr.DataArray(forecast, dims=dims), truth, weights=weights, preserve_dims="lead_time")
+            expected = theirs(
+                xr.DataArray(forecast, dims=dims), truth, weights=weights, preserve_dims="lead_time"
+            )
             ours = scored["value"].sel(product=product, metric=name, variable="2t")
             np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5, err_msg=f"{product} {name}")
     anomaly, observed = products["persistence"] - climate, truth.values - climate
@@ -80,7 +87,7 @@ def test_any_chunk_size(world, chunk):
 
 
 def test_acc_uses_the_valid_hour(world, tmp_path):
-    """Truth is climatology + anomaly, the forecast climatology - anomaly: acc is -1, with any other hour it is not."""
+    """Truth climatology + anomaly, forecast climatology - anomaly: acc -1, but with no other hour."""
     path, baselines, climatology, weights = world
     with ForecastFile(path) as file:
         _, _, batch = file.read(slice(0, 66))
@@ -131,14 +138,17 @@ def test_absent_day_before_is_counted(world):
     with ForecastFile(path) as file:
         reduced = reduce_forecasts(file, "convLSTM", forgetful, statistics_of(ALL), weights, climatology)
     found = score(reduced, ALL, MovingBlocks(66, 12, draws=50), {"2t": "K"})
-    # init times from 03 UTC of day 1; at +1 h their valid times less a day lie in day 1 for init 23 UTC of day 1 on: 24
+    # init times from 03 UTC of day 1; at +1 h their valid times less a day lie in day 1 for init 23 UTC of
+    # day 1 on: 24
     number = found["n_init"].sel(metric="rmse", variable="2t")
     assert number.sel(product="persistence_24h").values.tolist() == [42, 42, 42]
     assert (number.sel(product="convLSTM") == 66).all()
     full = score(reduce(world), ALL, MovingBlocks(66, 12, draws=50), {"2t": "K"})
     assert not np.isclose(found["value"].sel(product="persistence_24h", metric="mse").values,
                           full["value"].sel(product="persistence_24h", metric="mse").values).any()
-    absent = np.isnan(reduced["grid_mean"].sel(product="persistence_24h", statistic="SquaredError", variable="2t"))
+    absent = np.isnan(
+        reduced["grid_mean"].sel(product="persistence_24h", statistic="SquaredError", variable="2t")
+    )
     model = reduced["grid_mean"].sel(product="convLSTM", statistic="SquaredError", variable="2t")
     theirs = reduced["grid_mean"].sel(product="persistence_24h", statistic="SquaredError", variable="2t")
     np.testing.assert_allclose(  # the difference is taken on the init times of both
@@ -147,7 +157,9 @@ def test_absent_day_before_is_counted(world):
 
 
 def test_latitude_weights_can_be_switched_off(world, scored):
-    uniform = score(reduce(world, weights=uniform_weights(9, 7)), ALL, MovingBlocks(66, 24, draws=10), {"2t": "K"})
+    uniform = score(
+        reduce(world, weights=uniform_weights(9, 7)), ALL, MovingBlocks(66, 24, draws=10), {"2t": "K"}
+    )
     assert not np.isclose(uniform["value"].sel(metric="mse"), scored["value"].sel(metric="mse")).any()
 
 
@@ -158,8 +170,11 @@ def test_intervals(scored):
     assert defined.any() and inside.values[defined.values].all()
     mse = scored.sel(metric="mse", variable="2t")
     for baseline in scored["baseline"].values:
-        np.testing.assert_allclose(mse["difference"].sel(baseline=baseline), mse["value"].sel(product="convLSTM")
-                                   - mse["value"].sel(product=baseline), rtol=1e-9)
+        np.testing.assert_allclose(
+            mse["difference"].sel(baseline=baseline),
+            mse["value"].sel(product="convLSTM") - mse["value"].sel(product=baseline),
+            rtol=1e-9,
+        )
     separate = (mse["ci_high"] - mse["ci_low"]).sel(product="persistence")
     paired = (mse["difference_ci_high"] - mse["difference_ci_low"]).sel(baseline="persistence")
     assert (paired < separate).all()  # stand-in and persistence err together
@@ -185,13 +200,22 @@ def test_tables(scored, tmp_path):
     assert len(rows) == 1 * 4 * 5 * 3
     assert {row["product"] for row in rows} == {"convLSTM", "persistence", "persistence_24h", "climatology"}
     first = rows[0]
-    assert (first["variable"], first["metric"], first["lead_hour"], first["n_init"]) == ("2t", "mse", "1", "66")
+    assert (first["variable"], first["metric"], first["lead_hour"], first["n_init"]) == (
+        "2t",
+        "mse",
+        "1",
+        "66",
+    )
     for row in rows:
         cell = scored.sel(variable=row["variable"], product=row["product"], metric=row["metric"],
                           lead_time=float(row["lead_hour"]))
         for name in ("value", "ci_low", "ci_high"):
             expected = cell[name].item()
-            assert (row[name] == "") if np.isnan(expected) else float(row[name]) == pytest.approx(expected, rel=1e-8)
+            assert (
+                (row[name] == "")
+                if np.isnan(expected)
+                else float(row[name]) == pytest.approx(expected, rel=1e-8)
+            )
     with xr.open_dataset(netcdf, decode_timedelta=False) as data:
         np.testing.assert_allclose(data["value"], scored["value"])
         assert data["grid_mean"].dims == ("product", "statistic", "variable", "init_time", "lead_time")
@@ -202,13 +226,18 @@ def test_tables(scored, tmp_path):
 def test_maps_add_up_to_the_scores(world, scored):
     """The weighted mean of the map of squared errors is the mse of the model."""
     weighted = xr.dot(scored["squared_error_map"].drop_vars(("lat", "lon")), world[3], dim=("lat", "lon"))
-    np.testing.assert_allclose(weighted.sel(variable="2t"),
-                               scored["value"].sel(product="convLSTM", metric="mse", variable="2t"), rtol=1e-9)
+    np.testing.assert_allclose(
+        weighted.sel(variable="2t"),
+        scored["value"].sel(product="convLSTM", metric="mse", variable="2t"),
+        rtol=1e-9,
+    )
 
 
 def test_cases(scored):
     cases = choose_cases(scored, "2t")
-    squared = scored["grid_mean"].sel(product="convLSTM", statistic="SquaredError", variable="2t").mean("lead_time")
+    squared = (
+        scored["grid_mean"].sel(product="convLSTM", statistic="SquaredError", variable="2t").mean("lead_time")
+    )
     rmse = np.sqrt(squared.values)
     assert cases["best"] == (int(rmse.argmin()), pytest.approx(rmse.min()))
     assert cases["worst"] == (int(rmse.argmax()), pytest.approx(rmse.max()))

@@ -1,4 +1,4 @@
-"""Forecasts that cost nothing; a model that does not beat them has learned nothing. Scored by the model's own code.
+"""Forecasts that cost nothing, scored as the model is; one that does not beat them has learned nothing.
 
 To add one, write a subclass of `Baseline` and name it in `BASELINES`.
 """
@@ -51,7 +51,7 @@ class Baseline:
         self.sources = sources
 
     def forecast(self, batch: Batch) -> np.ndarray:
-        """Return the forecasts [B, Tl, H, W, C], physical units, NaN where absent; they use nothing after init_time."""
+        """Return the forecasts [B, Tl, H, W, C], NaN where absent; they use nothing after init_time."""
         raise NotImplementedError
 
 
@@ -67,7 +67,7 @@ class Persistence(Baseline):
 
 
 class Persistence24h(Baseline):
-    """The same hour of the day before: the truth at valid time - 24 h (- 48 h for lead hours 25 to 48, and so on)."""
+    """The same hour of the day before: the truth at valid time - 24 h (from lead hour 25 on - 48 h, ..)."""
 
     name, long_name = "persistence_24h", "persistence of the same hour of the day before"
 
@@ -99,7 +99,9 @@ class ClimatologyForecast(Baseline):
         return self.sources.climatology.at(batch.valid_times)
 
 
-BASELINES: dict[str, type[Baseline]] = {one.name: one for one in (Persistence, Persistence24h, ClimatologyForecast)}
+BASELINES: dict[str, type[Baseline]] = {
+    one.name: one for one in (Persistence, Persistence24h, ClimatologyForecast)
+}
 
 
 def make_baselines(sources: Sources) -> tuple[list[Baseline], dict[str, str]]:

@@ -1,12 +1,12 @@
 """Uncertainty of a score: moving-block bootstrap over init_time (Kuensch 1989, doi:10.1214/aos/1176347265).
 
-Forecasts started an hour apart share most of their weather. Drawing single forecasts would take them for independent
-and give intervals that are far too narrow; blocks of consecutive init_times keep their dependence. One set of draws
-serves all products, so differences between them are paired.
+Forecasts started an hour apart share most of their weather. Drawing single forecasts would take them for
+independent and give intervals that are far too narrow; blocks of consecutive init_times keep their
+dependence. One set of draws serves all products, so differences between them are paired.
 
-The blocks are laid on a circle (Politis and Romano 1992): the last init_time is followed by the first. Otherwise the
-first and last forecasts would be drawn less often than the others, and with few blocks an interval may even miss its
-own value.
+The blocks are laid on a circle (Politis and Romano 1992): the last init_time is followed by the first.
+Otherwise the first and last forecasts would be drawn less often than the others, and with few blocks an
+interval may even miss its own value.
 """
 
 import math
@@ -24,7 +24,8 @@ class MovingBlocks:
 
     Arguments:
         n: number of init_times.
-        length: init_times in a block. A gap inside a block does no harm: the block then spans more time, never less.
+        length: init_times in a block. A gap inside a block does no harm: the block then spans more time,
+            never less.
         draws: number of resamplings.
         coverage: of the interval, 0.9 for 5 to 95 %.
         seed: of the draws.
@@ -41,10 +42,10 @@ class MovingBlocks:
         return n >= 2 * self.length
 
     def counts(self) -> Iterator[np.ndarray]:
-        """Yield how often each init_time was drawn, float64 `[draws, n]`, in batches of at most `DRAWS_AT_A_TIME`.
+        """Yield how often each init_time was drawn, `[draws, n]`, in batches of at most `DRAWS_AT_A_TIME`.
 
-        A draw strings together ceil(n / length) blocks, each beginning at any init_time with equal chance, and cuts the
-        last one so that n init_times are drawn.
+        A draw strings together ceil(n / length) blocks, each beginning at any init_time with equal chance,
+        and cuts the last one so that n init_times are drawn.
         """
         random = np.random.default_rng(self.seed)
         blocks = math.ceil(self.n / self.length)
@@ -84,7 +85,7 @@ class MovingBlocks:
 
 
 def _coverage(first: np.ndarray, end: np.ndarray, n: int) -> np.ndarray:
-    """Count the ranges ``first..end-1`` `[batch, blocks]` that hold each of n positions of a circle: `[batch, n]`."""
+    """Count the ranges ``first..end-1`` `[batch, blocks]` over each of n places of a circle: `[batch, n]`."""
     row = np.arange(first.shape[0])[:, np.newaxis]
     change = np.zeros((first.shape[0], 2 * n + 1))
     np.add.at(change, (row, first), 1.0)
@@ -93,8 +94,12 @@ def _coverage(first: np.ndarray, end: np.ndarray, n: int) -> np.ndarray:
     return twice_around[:, :n] + twice_around[:, n:2 * n]
 
 
-def paired_difference(blocks: MovingBlocks, one: Mapping[object, np.ndarray], other: Mapping[object, np.ndarray],
-                      value: Callable[[Mapping], np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def paired_difference(
+    blocks: MovingBlocks,
+    one: Mapping[object, np.ndarray],
+    other: Mapping[object, np.ndarray],
+    value: Callable[[Mapping], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return score of `one` minus score of `other` on the init_times that both have, with its interval.
 
     Arguments:
@@ -102,7 +107,8 @@ def paired_difference(blocks: MovingBlocks, one: Mapping[object, np.ndarray], ot
         value: from mean statistics `[..]` to the score.
 
     Returns:
-        difference, low and high end of its interval (NaN with fewer than two blocks), number of init_times; all `[..]`.
+        difference, low and high end of its interval (NaN with fewer than two blocks), number of init_times;
+        all `[..]`.
     """
     common = {key: np.isfinite(one[key]) & np.isfinite(other[key]) for key in one}
     one = {key: np.where(common[key], one[key], np.nan) for key in one}
@@ -115,7 +121,7 @@ def paired_difference(blocks: MovingBlocks, one: Mapping[object, np.ndarray], ot
 
 
 def defined_means(values: Mapping[object, np.ndarray]) -> dict[object, np.ndarray]:
-    """Return the mean over init_time (the first axis) of each array, leaving out NaN; NaN where nothing is left."""
+    """Return the mean over init_time (the first axis) of each array, without NaN (NaN where none is left)."""
     means = {}
     for key, value in values.items():
         present = np.isfinite(value)

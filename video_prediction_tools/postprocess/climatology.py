@@ -1,4 +1,4 @@
-"""Climatology of month and hour: reference of acc and a baseline. From the training period, or from a file."""
+"""Climatology of month and hour, reference of acc and a baseline: of the training period, or from a file."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -11,8 +11,10 @@ from video_prediction_tools.datasets.observations import Observations
 from video_prediction_tools.errors import InputError
 
 DIMS = ("month", "hour", "lat", "lon")
-_LAYOUT = (f"a climatology file holds one variable [{', '.join(DIMS)}] for each short name, months 1..12, hours 0..23 "
-           "UTC")
+_LAYOUT = (
+    f"a climatology file holds one variable [{', '.join(DIMS)}] for each short name, "
+    "months 1..12, hours 0..23 UTC"
+)
 
 
 class Climatology:
@@ -33,12 +35,12 @@ class Climatology:
         return self._load()
 
     def at(self, times: np.ndarray) -> np.ndarray:
-        """Return the mean fields of the months and hours of `times` (seconds since 1970, any shape): [.., H, W, C]."""
+        """Return the mean fields for `times` (seconds since 1970, any shape): [.., H, W, C]."""
         month, hour = month_and_hour(times)
         return self.mean[month - 1, hour]
 
     def missing(self, times: np.ndarray) -> str:
-        """Say which months and hours of `times` are not covered, for example ``month 4 at 00, 01 UTC``; '' for none."""
+        """Say which months and hours of `times` are not covered (``month 4 at 00, 01 UTC``), '' for none."""
         needed = hours_covered(times) & ~self.covered
         return "; ".join(f"month {month + 1} " + ("at all hours" if hours.all() else
                          f"at {', '.join(f'{hour:02d}' for hour in np.flatnonzero(hours))} UTC")
@@ -93,15 +95,19 @@ def read_climatology(path: Path, variables: Sequence[str], units: Sequence[str],
             if name not in data or set(data[name].dims) != set(DIMS):
                 raise InputError(flag, f"holds no variable '{name}' [{', '.join(DIMS)}]", _LAYOUT)
             if data[name].attrs.get("units") != unit:
-                raise InputError(flag, f"'{name}' has the unit {data[name].attrs.get('units')!r}, the data set has "
-                                 f"{unit!r}", "convert it, and set the attribute 'units'")
+                raise InputError(
+                    flag,
+                    f"'{name}' has the unit {data[name].attrs.get('units')!r}, the data set has {unit!r}",
+                    "convert it, and set the attribute 'units'",
+                )
         rows, columns = _positions(data, "lat", lat, flag), _positions(data, "lon", lon, flag)
         cut = data[list(variables)].isel(lat=rows, lon=columns)
         mean = np.full((12, 24, len(lat), len(lon), len(variables)), np.nan)
         months, hours = _whole(data, "month", range(1, 13), flag), _whole(data, "hour", range(24), flag)
         for channel, name in enumerate(variables):
             values = cut[name].transpose(*DIMS).values
-            mean[np.ix_(months - 1, hours, range(len(lat)), range(len(lon)), [channel])] = values[..., np.newaxis]
+            place = np.ix_(months - 1, hours, range(len(lat)), range(len(lon)), [channel])
+            mean[place] = values[..., np.newaxis]
     return Climatology(np.isfinite(mean).all(axis=(2, 3, 4)), lambda: mean, f"the file {Path(path).name}")
 
 
@@ -109,7 +115,9 @@ def _positions(data: xr.Dataset, dim: str, wanted: np.ndarray, flag: str) -> np.
     """Find the grid lines nearest to `wanted`; longitudes are compared on the circle."""
     if dim not in data.coords:
         raise InputError(flag, f"has no coordinate '{dim}'", _LAYOUT)
-    distance = np.asarray(wanted, dtype=np.float64)[:, np.newaxis] - data[dim].values.astype(np.float64)[np.newaxis]
+    distance = (
+        np.asarray(wanted, dtype=np.float64)[:, np.newaxis] - data[dim].values.astype(np.float64)[np.newaxis]
+    )
     if dim == "lon":
         distance = (distance + 180.0) % 360.0 - 180.0
     distance = np.abs(distance)
@@ -122,5 +130,7 @@ def _positions(data: xr.Dataset, dim: str, wanted: np.ndarray, flag: str) -> np.
 def _whole(data: xr.Dataset, dim: str, allowed: range, flag: str) -> np.ndarray:
     values = data[dim].values if dim in data.coords else np.array([])
     if not len(values) or not np.isin(values, list(allowed)).all() or len(np.unique(values)) != len(values):
-        raise InputError(flag, f"its coordinate '{dim}' is not made of {allowed[0]}..{allowed[-1]}, each once", _LAYOUT)
+        raise InputError(
+            flag, f"its coordinate '{dim}' is not made of {allowed[0]}..{allowed[-1]}, each once", _LAYOUT
+        )
     return values.astype(np.int64)

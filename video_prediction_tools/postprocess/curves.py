@@ -30,8 +30,8 @@ def draw_curves(scores: xr.Dataset, directory: Path, caption: str, synthetic: bo
         for metric in scores["metric"].values.tolist():
             path = Path(directory) / f"score_{variable}_{metric}.png"
             with matplotlib.rc_context(style.FONT):
-                style.save(_curve(scores.sel(variable=variable, metric=metric), variable, metric, caption, synthetic),
-                           path)
+                one = scores.sel(variable=variable, metric=metric)
+                style.save(_curve(one, variable, metric, caption, synthetic), path)
             paths.append(path)
     return paths
 
@@ -45,7 +45,9 @@ def _curve(one: xr.Dataset, variable: str, metric: str, caption: str, synthetic:
         if not np.isfinite(drawn["value"]).any():
             continue  # not defined, such as acc of the climatology itself; the table says so
         line = {"linewidth": 1.8, "markersize": 4.5, **style.of_product(product)}
-        axes.fill_between(lead, drawn["ci_low"], drawn["ci_high"], color=line["color"], alpha=0.15, linewidth=0)
+        axes.fill_between(
+            lead, drawn["ci_low"], drawn["ci_high"], color=line["color"], alpha=0.15, linewidth=0
+        )
         axes.plot(lead, drawn["value"], label=product, **line)
     unit = METRICS[metric].units(str(one["units"].values))
     axes.set(xlabel="lead time [hours]", ylabel=f"{metric}{style.in_brackets(unit)}", xlim=_limits(lead))
@@ -59,8 +61,13 @@ def _curve(one: xr.Dataset, variable: str, metric: str, caption: str, synthetic:
     else:
         axes.set_ylim(bottom=0.0)
     long_name = METRICS[metric].long_name
-    axes.set_title(f"{long_name[0].upper()}{long_name[1:]}, {standard_names(variable)[1]} ({variable})", loc="left",
-                   fontweight="bold", fontsize=11, pad=24)
+    axes.set_title(
+        f"{long_name[0].upper()}{long_name[1:]}, {standard_names(variable)[1]} ({variable})",
+        loc="left",
+        fontweight="bold",
+        fontsize=11,
+        pad=24,
+    )
     axes.text(0.0, 1.02, caption, transform=axes.transAxes, fontsize=8, color="0.3", va="bottom")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     style.leave_room(figure, 0.0, synthetic)

@@ -1,4 +1,4 @@
-"""The parts of an evaluation, one after another; each output is noted when whole, so a killed run goes on from it."""
+"""The parts of an evaluation, one after another; what is whole is noted, so that a killed run goes on."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,7 +21,7 @@ DEFAULT_SAMPLES = 10  # members of a stochastic model when none are asked for
 
 
 def evaluate(plan: Plan) -> None:
-    """Forecast, score, draw and report; results of another model, data set or way of scoring are removed first."""
+    """Forecast, score, draw and report; results of another model, data set or way of scoring are removed."""
     model_dir, data_dir = Path(plan.options.model_dir), plan.data.directory
     inputs = {str(model_dir): plan.model_record.fingerprint(), str(data_dir): plan.data.fingerprint,
               str(plan.data.index.directory): plan.data.index.fingerprint}
@@ -47,7 +47,10 @@ def _remove_stale(plan: Plan, opened: OpenRecord) -> None:
     """Leave nothing in the directory that does not belong to this evaluation."""
     outputs, details = opened.record.outputs, opened.record.details
     if outputs and details.get("forecast_key") != plan.forecast_key:
-        say("the model, the data or the way of forecasting has changed since the last run: everything is made anew")
+        say(
+            "the model, the data or the way of forecasting has changed since the last run: "
+            "everything is made anew"
+        )
         stale = list(outputs)
     else:
         stale = [name for name in outputs if name != FORECASTS]
@@ -71,19 +74,28 @@ def _note(opened: OpenRecord, paths: Iterable[Path]) -> None:
 def _attributes(plan: Plan) -> dict[str, str | int]:
     """Return the global attributes that say where the numbers come from."""
     blocks = plan.blocks
-    return {"title": f"{plan.model} forecasts of {plan.data.name}, split {plan.options.split}",
-            "source": f"AMBS {__version__}, {plan.model}, experiment {plan.model_record.name}",
-            "history": f"made by {PROGRAM} from the model {plan.model_record.name} and the data {plan.data.name}",
-            "model": plan.model, "exp_id": plan.model_record.name, "data_name": plan.data.name,
-            "split": plan.options.split, "synthetic": int(plan.data.synthetic),
-            "latitude_weights": int(not plan.options.no_latitude_weights), "metrics_version": METRICS_VERSION,
-            "bootstrap": f"moving blocks of {blocks.length} init times ({plan.block_hours:g} h), {blocks.draws} draws, "
-                         f"{100 * blocks.coverage:.0f} % interval, seed {blocks.seed}",
-            "warnings": "\n".join(plan.warnings)}
+    return {
+        "title": f"{plan.model} forecasts of {plan.data.name}, split {plan.options.split}",
+        "source": f"AMBS {__version__}, {plan.model}, experiment {plan.model_record.name}",
+        "history": f"made by {PROGRAM} from the model {plan.model_record.name} and the data {plan.data.name}",
+        "model": plan.model,
+        "exp_id": plan.model_record.name,
+        "data_name": plan.data.name,
+        "split": plan.options.split,
+        "synthetic": int(plan.data.synthetic),
+        "latitude_weights": int(not plan.options.no_latitude_weights),
+        "metrics_version": METRICS_VERSION,
+        "bootstrap": f"moving blocks of {blocks.length} init times ({plan.block_hours:g} h), {blocks.draws} "
+        f"draws, {100 * blocks.coverage:.0f} % interval, seed {blocks.seed}",
+        "warnings": "\n".join(plan.warnings),
+    }
 
 
 def _make_forecasts(plan: Plan, path: Path) -> None:
-    say(f"loading {plan.model} ({plan.options.checkpoint} checkpoint) and forecasting {len(plan.sequences)} init times")
+    say(
+        f"loading {plan.model} ({plan.options.checkpoint} checkpoint) and "
+        f"forecasting {len(plan.sequences)} init times"
+    )
     forecaster = _load(plan)
     samples = plan.options.num_stochastic_samples
     if not forecaster.stochastic and (samples or 1) > 1:
@@ -101,7 +113,8 @@ def _load(plan: Plan) -> Forecaster:
 
 
 def _make_scores(plan: Plan, file: ForecastFile) -> xr.Dataset:
-    statistics = list(dict.fromkeys([SquaredError, *statistics_of(plan.metrics)]))  # the cases are chosen by rmse
+    # the cases are chosen by rmse, whatever the metrics are
+    statistics = list(dict.fromkeys([SquaredError, *statistics_of(plan.metrics)]))
     reduced = reduce_forecasts(file, plan.model, plan.baselines, statistics, plan.weights, plan.climatology)
     units = dict(zip(plan.grid.variables, plan.grid.units, strict=True))
     return score(reduced, plan.metrics, plan.blocks, units)
@@ -109,13 +122,16 @@ def _make_scores(plan: Plan, file: ForecastFile) -> xr.Dataset:
 
 def _draw(plan: Plan, file: ForecastFile, scores: xr.Dataset) -> dict[str, Path]:
     """Draw all plots; returns their paths by file name without suffix, in the order of the report."""
-    from video_prediction_tools.postprocess.curves import draw_curves  # late: cartopy and matplotlib take a second
+    # late: cartopy and matplotlib take a second
+    from video_prediction_tools.postprocess.curves import draw_curves
     from video_prediction_tools.postprocess.maps import draw_case, draw_error_map
     from video_prediction_tools.postprocess.style import pretty_unit
 
     plots, synthetic = plan.directory / "plots", plan.data.synthetic
     sample = describe_sample(plan)
-    figures = {path.stem: path for path in draw_curves(scores, plots, f"{sample}; {describe_bands(plan)}", synthetic)}
+    figures = {
+        path.stem: path for path in draw_curves(scores, plots, f"{sample}; {describe_bands(plan)}", synthetic)
+    }
     leads = sorted({0, (len(file.lead_hours) - 1) // 2, len(file.lead_hours) - 1})
     with progress("maps", 4 * len(plan.grid.variables)) as advance:
         for variable in plan.grid.variables:

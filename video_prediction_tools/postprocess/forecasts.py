@@ -1,7 +1,8 @@
 """forecasts.nc: the model's forecasts beside the truth (CF-1.8), written and read in chunks of init_times.
 
-Dimensions init_time, lead_time, [member,] lat, lon. ``<variable>_forecast`` and ``<variable>_truth`` are what is
-compared; ``<variable>_init`` is the frame of init_time, so that persistence can be scored from this file alone.
+Dimensions init_time, lead_time, [member,] lat, lon. ``<variable>_forecast`` and ``<variable>_truth`` are what
+is compared; ``<variable>_init`` is the frame of init_time, so that persistence can be scored from this file
+alone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,7 +76,8 @@ def write_forecasts(path: Path, forecaster: Forecaster, sequences: Sequences, gr
                 context, truth = frames[:, :sequences.context_frames], frames[:, sequences.context_frames:]
                 ensemble = [forecaster.forecast(context, times, _seed(seed, member, times), region)
                             for member in range(members or 1)]
-                forecast = ensemble[0] if members is None else np.stack(ensemble, axis=2)  # [B, Tl, (M,) H, W, C]
+                # [B, Tl, (M,) H, W, C]
+                forecast = ensemble[0] if members is None else np.stack(ensemble, axis=2)
                 _require_finite(forecast, times[:, sequences.context_frames - 1], path)
                 rows = slice(start, start + len(frames))
                 for channel, name in enumerate(grid.variables):
@@ -87,7 +89,7 @@ def write_forecasts(path: Path, forecaster: Forecaster, sequences: Sequences, gr
 
 
 def _seed(seed: int, member: int, times: np.ndarray) -> int:
-    """Draw a seed of its own for each member of each batch, a function of nothing but `seed`, member and time."""
+    """Draw a seed for each member of each batch, a function of nothing but `seed`, member and time."""
     state = np.random.SeedSequence([seed, member, int(times[0, 0]) % 2**63]).generate_state(1)[0]
     return int(state >> np.uint32(1))
 
@@ -109,12 +111,39 @@ def _define(file: netCDF4.Dataset, sequences: Sequences, grid: Grid, members: in
         sizes["member"] = members
     for name, size in sizes.items():
         file.createDimension(name, size)
-    _coordinate(file, "init_time", "i8", ("init_time",), sequences.init_times, standard_name="forecast_reference_time",
-                long_name="time of the last context frame", units=EPOCH, calendar="standard", axis="T")
-    _coordinate(file, "lead_time", "f8", ("lead_time",), sequences.lead_seconds / HOUR, standard_name="forecast_period",
-                long_name="time since init_time", units="hours")
-    _coordinate(file, "valid_time", "i8", ("init_time", "lead_time"), sequences.valid_times, standard_name="time",
-                long_name="time that the forecast is for", units=EPOCH, calendar="standard")
+    _coordinate(
+        file,
+        "init_time",
+        "i8",
+        ("init_time",),
+        sequences.init_times,
+        standard_name="forecast_reference_time",
+        long_name="time of the last context frame",
+        units=EPOCH,
+        calendar="standard",
+        axis="T",
+    )
+    _coordinate(
+        file,
+        "lead_time",
+        "f8",
+        ("lead_time",),
+        sequences.lead_seconds / HOUR,
+        standard_name="forecast_period",
+        long_name="time since init_time",
+        units="hours",
+    )
+    _coordinate(
+        file,
+        "valid_time",
+        "i8",
+        ("init_time", "lead_time"),
+        sequences.valid_times,
+        standard_name="time",
+        long_name="time that the forecast is for",
+        units=EPOCH,
+        calendar="standard",
+    )
     _coordinate(file, "lat", "f8", ("lat",), grid.lat, standard_name="latitude", long_name="latitude",
                 units="degrees_north", axis="Y")
     _coordinate(file, "lon", "f8", ("lon",), grid.lon, standard_name="longitude", long_name="longitude",
@@ -129,11 +158,24 @@ def _define(file: netCDF4.Dataset, sequences: Sequences, grid: Grid, members: in
         for kind, dims, what in (("forecast", ("init_time", "lead_time", *ensemble, *space), "forecast"),
                                  ("truth", ("init_time", "lead_time", *space), "truth"),
                                  ("init", ("init_time", *space), "frame of init_time")):
-            one = file.createVariable(f"{name}_{kind}", "f4", dims, zlib=True, complevel=1, shuffle=True,
-                                      chunksizes=[1 if dim in ("init_time", "member") else sizes[dim] for dim in dims],
-                                      fill_value=netCDF4.default_fillvals["f4"])
-            one.setncatts({**({"standard_name": names[0]} if names[0] else {}), "long_name": f"{names[1]}, {what}",
-                           "units": unit, **({"coordinates": "valid_time"} if "lead_time" in dims else {})})
+            one = file.createVariable(
+                f"{name}_{kind}",
+                "f4",
+                dims,
+                zlib=True,
+                complevel=1,
+                shuffle=True,
+                chunksizes=[1 if dim in ("init_time", "member") else sizes[dim] for dim in dims],
+                fill_value=netCDF4.default_fillvals["f4"],
+            )
+            one.setncatts(
+                {
+                    **({"standard_name": names[0]} if names[0] else {}),
+                    "long_name": f"{names[1]}, {what}",
+                    "units": unit,
+                    **({"coordinates": "valid_time"} if "lead_time" in dims else {}),
+                }
+            )
 
 
 def _coordinate(file: netCDF4.Dataset, name: str, kind: str, dims: tuple[str, ...], values: np.ndarray,
@@ -174,9 +216,21 @@ class ForecastFile:
         except OSError as error:
             raise InputError(path, f"cannot be read as NetCDF ({error})", _REMEDY) from error
         self._file.set_auto_mask(False)
-        names = tuple(name.removesuffix("_forecast") for name in self._file.variables if name.endswith("_forecast"))
-        missing = [name for name in ("init_time", "lead_time", "lat", "lon", *(f"{one}_truth" for one in names),
-                                     *(f"{one}_init" for one in names)) if name not in self._file.variables]
+        names = tuple(
+            name.removesuffix("_forecast") for name in self._file.variables if name.endswith("_forecast")
+        )
+        missing = [
+            name
+            for name in (
+                "init_time",
+                "lead_time",
+                "lat",
+                "lon",
+                *(f"{one}_truth" for one in names),
+                *(f"{one}_init" for one in names),
+            )
+            if name not in self._file.variables
+        ]
         if missing or not names:
             self._file.close()
             raise InputError(path, f"has no {', '.join(missing) or '<variable>_forecast'}", _REMEDY)
@@ -200,7 +254,7 @@ class ForecastFile:
         return len(self._file.dimensions["member"]) if "member" in self._file.dimensions else None
 
     def read(self, rows: slice | Sequence[int]) -> tuple[np.ndarray, np.ndarray, Batch]:
-        """Read some init_times: forecast and truth [B, Tl, H, W, C] (of an ensemble the mean), and the `Batch`."""
+        """Read some init_times: forecast (or ensemble mean) and truth [B, Tl, H, W, C], and the `Batch`."""
         forecast = self._stack("forecast", rows)
         if self.members is not None:
             forecast = forecast.mean(axis=2)

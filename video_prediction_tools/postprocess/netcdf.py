@@ -11,10 +11,13 @@ _NO_ROOM = 1 << 20  # bytes; with less than this left, a failed write is taken f
 
 @contextmanager
 def full_disk_as_os_error(path: Path) -> Iterator[None]:
-    """Turn the library's "HDF error" on a full disk into the OSError that `whole_file` explains to the user."""
+    """Turn the library's "HDF error" on a full disk into the OSError that `whole_file` explains."""
     try:
         yield
     except (RuntimeError, OSError) as error:
-        if getattr(error, "errno", None) in (None, -101) and shutil.disk_usage(Path(path).parent).free < _NO_ROOM:
+        if (
+            getattr(error, "errno", None) in (None, -101)
+            and shutil.disk_usage(Path(path).parent).free < _NO_ROOM
+        ):
             raise OSError(errno.ENOSPC, "no space left", str(path)) from error
         raise

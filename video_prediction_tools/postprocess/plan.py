@@ -1,4 +1,4 @@
-"""What is to be judged, on what and how: everything is checked here, before anything is imported, run or written."""
+"""What is to be judged, on what and how: all is checked here, before anything is run or written."""
 
 import hashlib
 import json
@@ -81,8 +81,11 @@ class Plan:
     @property
     def arguments(self) -> dict[str, Any]:
         """The program's flags as metadata.json keeps them."""
-        return {name: str(value) if isinstance(value, Path) else value for name, value in vars(self.options).items()
-                if value is not None}
+        return {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in vars(self.options).items()
+            if value is not None
+        }
 
     @property
     def block_hours(self) -> float:
@@ -121,7 +124,9 @@ def make_plan(options: Namespace) -> Plan:
     _require_same_kind(data, spec)
     choose(spec["known"], data.region, f"--input_dir {data.name}")
     grid = _grid(data)
-    sequences = choose_sequences(data.index, options.split, spec["context_frames"], spec["lead_frames"], options.stride)
+    sequences = choose_sequences(
+        data.index, options.split, spec["context_frames"], spec["lead_frames"], options.stride
+    )
     directory = result_directory(Path(options.results_dir), data.name, spec["data_name"], name, record.name)
     _require_same_split(directory, options.split)
 
@@ -139,16 +144,49 @@ def make_plan(options: Namespace) -> Plan:
                 *(f"The product {product} is missing: {reason}." for product, reason in missing.items())]
     if len(metrics) < len(asked):
         warnings.append(f"The metric acc is missing: {no_climatology}.")
-    forecast_key = _key(record.fingerprint(), data.fingerprint, data.index.fingerprint, options.split, options.stride,
-                        options.checkpoint, options.seed, options.batch_size, options.num_stochastic_samples)
-    score_key = _key(forecast_key, METRICS_VERSION, [metric.name for metric in metrics],
-                     [baseline.name for baseline in baselines], options.no_latitude_weights,
-                     sha256(options.climatology_file) if options.climatology_file else "", blocks.length, blocks.draws)
+    forecast_key = _key(
+        record.fingerprint(),
+        data.fingerprint,
+        data.index.fingerprint,
+        options.split,
+        options.stride,
+        options.checkpoint,
+        options.seed,
+        options.batch_size,
+        options.num_stochastic_samples,
+    )
+    score_key = _key(
+        forecast_key,
+        METRICS_VERSION,
+        [metric.name for metric in metrics],
+        [baseline.name for baseline in baselines],
+        options.no_latitude_weights,
+        sha256(options.climatology_file) if options.climatology_file else "",
+        blocks.length,
+        blocks.draws,
+    )
     weights = (uniform_weights(data.index.height, data.index.width)
                if options.no_latitude_weights or data.region.lat is None
                else latitude_weights(grid.lat, data.index.width))
-    return Plan(options, record, spec, hparams, data, data_record, grid, sequences, metrics, climatology, baselines,
-                weights, blocks, directory, forecast_key, score_key, warnings)
+    return Plan(
+        options,
+        record,
+        spec,
+        hparams,
+        data,
+        data_record,
+        grid,
+        sequences,
+        metrics,
+        climatology,
+        baselines,
+        weights,
+        blocks,
+        directory,
+        forecast_key,
+        score_key,
+        warnings,
+    )
 
 
 def _require_positive(options: Namespace) -> None:
@@ -163,8 +201,11 @@ def _require_positive(options: Namespace) -> None:
 def _model_name(model_dir: Path, record: Record) -> str:
     name = record.details.get("model")
     if not isinstance(name, str) or not record.name:
-        raise InputError(model_dir / "metadata.json", "is damaged: it does not name the model and its experiment",
-                         "copy it back from a backup, or train anew")
+        raise InputError(
+            model_dir / "metadata.json",
+            "is damaged: it does not name the model and its experiment",
+            "copy it back from a backup, or train anew",
+        )
     return name
 
 
@@ -176,17 +217,27 @@ def _training_data(model_dir: Path, record: Record, spec: dict[str, Any]) -> Pat
     for path in (*noted, *beside):
         if (path / "metadata.json").exists():
             return path
-    raise InputError("--input_dir", f"the data set {spec['data_name']} that the model was trained on is not where it "
-                     "was", "give its directory with --input_dir")
+    raise InputError(
+        "--input_dir",
+        f"the data set {spec['data_name']} that the model was trained on is not where it was",
+        "give its directory with --input_dir",
+    )
 
 
 def _require_same_kind(data: PreparedData, spec: dict[str, Any]) -> None:
-    found = {"variables": list(data.index.variables), "units": list(data.units), "step": data.index.step_hours}
+    found = {
+        "variables": list(data.index.variables),
+        "units": list(data.units),
+        "step": data.index.step_hours,
+    }
     trained = {"variables": spec["variables"], "units": spec["units"], "step": spec["step_hours"]}
     for what, value in trained.items():
         if found[what] != value:
-            raise InputError("--input_dir", f"{data.name} has the {what} {_words(found[what])}, the model was trained "
-                             f"on {_words(value)}", f"give a data set with the same {what}")
+            raise InputError(
+                "--input_dir",
+                f"{data.name} has the {what} {_words(found[what])}, the model was trained on {_words(value)}",
+                f"give a data set with the same {what}",
+            )
 
 
 def _words(value: list[str] | int) -> str:
@@ -221,25 +272,44 @@ def _climatology(options: Namespace, observations: Observations | None, grid: Gr
     return (None, f"the climatology of {found.origin} does not cover {missing}") if missing else (found, "")
 
 
-def _warnings(data: PreparedData, record: Record, spec: dict[str, Any], sequences: Sequences, blocks: MovingBlocks,
-              observations: Observations | None) -> list[str]:
+def _warnings(
+    data: PreparedData,
+    record: Record,
+    spec: dict[str, Any],
+    sequences: Sequences,
+    blocks: MovingBlocks,
+    observations: Observations | None,
+) -> list[str]:
     """Say what weakens the scores."""
     said = []
     if data.synthetic or spec.get("synthetic"):
         what = "the fields" if data.synthetic else "the fields that the model was trained on"
-        said.append(f"SYNTHETIC DATA: {what} are made up, not observed; the scores say nothing about real weather.")
+        said.append(
+            f"SYNTHETIC DATA: {what} are made up, not observed; the scores say nothing about real weather."
+        )
     if spec["data_name"] == data.name and spec["dataset_fingerprint"] != data.fingerprint:
-        said.append("The data set was made anew after the training: its hours may now lie in other splits, and the "
-                    "model may have seen some of them.")
+        said.append(
+            "The data set was made anew after the training: its hours may now lie in other splits, and the "
+            "model may have seen some of them."
+        )
     days = (sequences.valid_times[-1, -1] - sequences.init_times[0]) / 86400
     if days < SHORT_DAYS:
         said.append(f"Short test period: {days:.1f} days are one spell of weather, not a climate.")
     if not blocks.enough(blocks.n):
-        said.append(f"Intervals are withheld: {blocks.n} init times are fewer than two blocks of {blocks.length}.")
+        said.append(
+            f"Intervals are withheld: {blocks.n} init times are fewer than two blocks of {blocks.length}."
+        )
     elif blocks.n < FEW_BLOCKS * blocks.length:
-        said.append(f"Few independent blocks: {blocks.n / blocks.length:.1f} blocks of {blocks.length} init times; the "
-                    "intervals are rough and likely too narrow.")
-    gaps = int((np.diff(sequences.init_times) > np.diff(sequences.init_times).min()).sum()) if len(sequences) > 1 else 0
+        said.append(
+            f"Few independent blocks: {blocks.n / blocks.length:.1f} blocks of {blocks.length} init "
+            "times; the "
+            "intervals are rough and likely too narrow."
+        )
+    gaps = (
+        int((np.diff(sequences.init_times) > np.diff(sequences.init_times).min()).sum())
+        if len(sequences) > 1
+        else 0
+    )
     if gaps:
         said.append(f"The init times have {gaps} gap{'s' if gaps > 1 else ''} (hours missing in the data).")
     if observations is not None:
@@ -248,8 +318,11 @@ def _warnings(data: PreparedData, record: Record, spec: dict[str, Any], sequence
         wanted = sequences.valid_times - -(-leads // day) * day
         absent = ~observations.has(wanted.ravel()).reshape(wanted.shape)
         if absent.any():
-            said.append(f"persistence_24h is not defined for {int(absent.any(axis=1).sum())} of {len(sequences)} init "
-                        "times (the day before is not in the data); its scores are means over the others (n_init).")
+            said.append(
+                f"persistence_24h is not defined for {int(absent.any(axis=1).sum())} of "
+                f"{len(sequences)} init "
+                "times (the day before is not in the data); its scores are means over the others (n_init)."
+            )
     return said
 
 

@@ -1,4 +1,4 @@
-"""report.html: one file with everything in it (plots as data URIs), to be read in a browser or sent by mail."""
+"""report.html: one file with everything in it (plots as data URIs), for a browser or a mail."""
 
 import base64
 import shlex
@@ -86,13 +86,25 @@ def _variable(plan: Plan, scores: xr.Dataset, variable: str, images: Mapping[str
     verdicts = [_verdict(scores, variable, product) for product in scores["baseline"].values.tolist()]
     names = [metric.name for metric in plan.metrics]
     names.sort(key=lambda name: name != _main_metric(scores))  # the one that the verdicts speak of first
-    cases = [{"name": case, "rmse": f"{rmse:.3g} {style.pretty_unit(unit)}",
-              "init_time": style.utc(scores["init_time"].values[place]), "image": images[f"map_{variable}_{case}"]}
-             for case, (place, rmse) in choose_cases(scores, variable).items()]
-    return {"name": variable, "long_name": standard_names(variable)[1], "unit": style.pretty_unit(unit),
-            "verdicts": verdicts, "headline": _headline(plan.model, scores, variable, verdicts), "cases": cases,
-            "metrics": [_table(scores, variable, name, images) for name in names],
-            "error_map": images[f"error_map_{variable}"]}
+    cases = [
+        {
+            "name": case,
+            "rmse": f"{rmse:.3g} {style.pretty_unit(unit)}",
+            "init_time": style.utc(scores["init_time"].values[place]),
+            "image": images[f"map_{variable}_{case}"],
+        }
+        for case, (place, rmse) in choose_cases(scores, variable).items()
+    ]
+    return {
+        "name": variable,
+        "long_name": standard_names(variable)[1],
+        "unit": style.pretty_unit(unit),
+        "verdicts": verdicts,
+        "headline": _headline(plan.model, scores, variable, verdicts),
+        "cases": cases,
+        "metrics": [_table(scores, variable, name, images) for name in names],
+        "error_map": images[f"error_map_{variable}"],
+    }
 
 
 def _main_metric(scores: xr.Dataset) -> str:
@@ -110,7 +122,9 @@ def _verdict(scores: xr.Dataset, variable: str, baseline: str) -> Verdict:
     better, worse = difference < 0, difference > 0
     long_name = BASELINES[baseline].long_name
     if not np.isfinite(difference).any():
-        return Verdict(baseline, long_name, "none", "cannot be compared: there is no init time that both forecast.", "")
+        return Verdict(
+            baseline, long_name, "none", "cannot be compared: there is no init time that both forecast.", ""
+        )
     if better.all():
         text = "better at every lead hour"
     elif better.any():
@@ -136,8 +150,12 @@ def _gain(scores: xr.Dataset, variable: str, metric: str, baseline: str) -> str:
     theirs = one["value"].sel(product=baseline).values
     with np.errstate(divide="ignore", invalid="ignore"):
         change = 100.0 * one["difference"].sel(baseline=baseline).values / theirs
-    words = [f"{abs(change[i]):.0f} % {'lower' if change[i] < 0 else 'higher'} at +{scores['lead_time'].values[i]:g} h"
-             for i in sorted({0, len(change) - 1}) if np.isfinite(change[i])]
+    words = [
+        f"{abs(change[i]):.0f} % {'lower' if change[i] < 0 else 'higher'} at "
+        f"+{scores['lead_time'].values[i]:g} h"
+        for i in sorted({0, len(change) - 1})
+        if np.isfinite(change[i])
+    ]
     return f"{metric} {', '.join(words)}" if words else ""
 
 
@@ -152,8 +170,10 @@ def _headline(model: str, scores: xr.Dataset, variable: str, verdicts: Sequence[
         return f"{model} beats every baseline at {spans(hours, ahead)}, but not at {spans(hours, ~ahead)}."
     beaten = [verdict.baseline for verdict in verdicts if verdict.better == "all"]
     if beaten:
-        return (f"{model} beats {' and '.join(beaten)} at every lead hour, but is at no lead hour ahead of all "
-                "baselines.")
+        return (
+            f"{model} beats {' and '.join(beaten)} at every lead hour, but is at no lead hour ahead of all "
+            "baselines."
+        )
     return f"{model} is at no lead hour ahead of all baselines."
 
 
@@ -168,17 +188,32 @@ def spans(hours: np.ndarray, chosen: np.ndarray) -> str:
             first, last = f"+{hours[start]:g}", f"+{hours[index - 1]:g}"
             parts.append(first if start == index - 1 else f"{first} to {last}")
             start = None
-    return (", ".join(parts[:-1]) + " and " if len(parts) > 1 else "") + (parts[-1] if parts else "none") + " h"
+    return (
+        (", ".join(parts[:-1]) + " and " if len(parts) > 1 else "") + (parts[-1] if parts else "none") + " h"
+    )
 
 
 def _table(scores: xr.Dataset, variable: str, metric: str, images: Mapping[str, str]) -> dict[str, Any]:
     one = scores.sel(variable=variable, metric=metric)
-    value, distance = one["value"].values, METRICS[metric].distance(one["value"].values)  # [product, lead_time]
+    value = one["value"].values  # [product, lead_time]
+    distance = METRICS[metric].distance(value)
     best = distance == np.nanmin(np.where(np.isfinite(distance), distance, np.inf), axis=0)
-    rows = [{"product": product, "n_init": int(one["n_init"].values[row].max()),
-             "cells": [_cell(value[row, lead], one["ci_low"].values[row, lead], one["ci_high"].values[row, lead],
-                             bool(best[row, lead])) for lead in range(value.shape[1])]}
-            for row, product in enumerate(scores["product"].values.tolist())]
+    rows = [
+        {
+            "product": product,
+            "n_init": int(one["n_init"].values[row].max()),
+            "cells": [
+                _cell(
+                    value[row, lead],
+                    one["ci_low"].values[row, lead],
+                    one["ci_high"].values[row, lead],
+                    bool(best[row, lead]),
+                )
+                for lead in range(value.shape[1])
+            ],
+        }
+        for row, product in enumerate(scores["product"].values.tolist())
+    ]
     unit = style.pretty_unit(one["metric_units"].item())
     return {"name": metric, "long_name": METRICS[metric].long_name, "unit": unit, "rows": rows,
             "image": images[f"score_{variable}_{metric}"]}
@@ -203,8 +238,11 @@ def _interval(plan: Plan) -> str:
     blocks = plan.blocks
     if not blocks.enough(blocks.n):
         return f"withheld, because {blocks.n} init times are fewer than two blocks of {blocks.length}"
-    return (f"{100 * blocks.coverage:.0f} %, from {blocks.draws} draws of moving blocks of {blocks.length} init times "
-            f"({plan.block_hours:g} h); the same draws for all products")
+    return (
+        f"{100 * blocks.coverage:.0f} %, from {blocks.draws} draws of moving blocks of "
+        f"{blocks.length} init times "
+        f"({plan.block_hours:g} h); the same draws for all products"
+    )
 
 
 def _facts(plan: Plan) -> dict[str, str]:
@@ -213,23 +251,24 @@ def _facts(plan: Plan) -> dict[str, str]:
     facts = {
         "Model": f"{plan.model}, experiment {record.name}",
         "Trained on": plan.spec["data_name"],
-        "Judged on": plan.data.name + (" (the same data set)" if plan.data.name == plan.spec["data_name"] else
-                                       " (transfer learning)"),
-        "Variables": ", ".join(f"{name} [{unit}]" for name, unit in
-                               zip(plan.grid.variables, plan.grid.units, strict=True)),
+        "Judged on": plan.data.name
+        + (" (the same data set)" if plan.data.name == plan.spec["data_name"] else " (transfer learning)"),
+        "Variables": ", ".join(
+            f"{name} [{unit}]" for name, unit in zip(plan.grid.variables, plan.grid.units, strict=True)
+        ),
         "Region": _region(plan),
         "Frames": f"{plan.spec['context_frames']} context, {plan.spec['lead_frames']} lead, "
-                  f"step {plan.data.index.step_hours} h",
+        f"step {plan.data.index.step_hours} h",
         "Known channels": ", ".join(plan.spec["known"]) or "none",
         "Source of the data": _text(data.get("source", "")),
         "Best step": f"{_text(details.get('best_step', ''))} of {_text(details.get('last_step', ''))} "
-                     f"(validation loss {_text(details.get('best_val_loss', ''))}); used: {plan.options.checkpoint}",
+        f"(validation loss {_text(details.get('best_val_loss', ''))}); used: {plan.options.checkpoint}",
         "Training time": _duration(details.get("seconds")),
         "Trained": f"{record.start} to {record.end} on {record.host}",
         "Git commit": record.git_commit or "not known",
         "Versions": ", ".join(f"{name} {version}" for name, version in record.package_versions.items()),
         "Fingerprints": f"model {record.fingerprint()[:12]}, data {plan.data.fingerprint[:12]}, "
-                        f"scores {plan.score_key[:12]}",
+        f"scores {plan.score_key[:12]}",
     }
     return {name: text for name, text in facts.items() if text}
 

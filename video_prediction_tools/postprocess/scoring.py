@@ -1,7 +1,7 @@
 """From forecasts to scores: one pass over forecasts.nc in chunks, then means, intervals and differences.
 
-What is kept of a forecast is one number for each product, statistic, variable and lead hour, so memory does not grow
-with the grid; maps of the model's error are summed up on the way.
+What is kept of a forecast is one number for each product, statistic, variable and lead hour, so memory does
+not grow with the grid; maps of the model's error are summed up on the way.
 """
 
 import csv
@@ -26,9 +26,15 @@ CSV_HEADER = ("variable", "product", "metric", "lead_hour", "value", "ci_low", "
 _TABLE = ("product", "metric", "variable", "lead_time")
 
 
-def reduce_forecasts(forecasts: ForecastFile, model: str, baselines: Sequence[Baseline],
-                     statistics: Sequence[type[Statistic]], weights: xr.DataArray, climatology: Climatology | None,
-                     chunk: int = 32) -> xr.Dataset:
+def reduce_forecasts(
+    forecasts: ForecastFile,
+    model: str,
+    baselines: Sequence[Baseline],
+    statistics: Sequence[type[Statistic]],
+    weights: xr.DataArray,
+    climatology: Climatology | None,
+    chunk: int = 32,
+) -> xr.Dataset:
     """Reduce every forecast of every product to its statistics.
 
     Arguments:
@@ -42,7 +48,8 @@ def reduce_forecasts(forecasts: ForecastFile, model: str, baselines: Sequence[Ba
 
     Returns:
         `grid_mean` [product, statistic, variable, init_time, lead_time], NaN where a product has no forecast;
-        `error_map` and `squared_error_map` [variable, lead_time, lat, lon], means over init_time for the model.
+        `error_map` and `squared_error_map` [variable, lead_time, lat, lon], means over init_time for the
+        model.
     """
     products = [model, *(baseline.name for baseline in baselines)]
     grid, leads, number = forecasts.grid, len(forecasts.lead_hours), len(forecasts)
@@ -65,14 +72,29 @@ def reduce_forecasts(forecasts: ForecastFile, model: str, baselines: Sequence[Ba
             advance(len(batch.init_times))
     space = ("lead_time", "lat", "lon", "variable")
     return xr.Dataset(
-        {"grid_mean": (("product", "statistic", "variable", "init_time", "lead_time"), result),
-         "error_map": xr.DataArray(error / number, dims=space).transpose("variable", ...),
-         "squared_error_map": xr.DataArray(squared / number, dims=space).transpose("variable", ...)},
-        {"product": products, "statistic": [one.__name__ for one in statistics], "variable": list(grid.variables),
-         "init_time": ("init_time", forecasts.init_times, {"units": EPOCH, "standard_name": "forecast_reference_time"}),
-         "lead_time": ("lead_time", forecasts.lead_hours, {"units": "hours", "standard_name": "forecast_period"}),
-         "lat": ("lat", grid.lat, {"units": "degrees_north", "standard_name": "latitude"}),
-         "lon": ("lon", grid.lon, {"units": "degrees_east", "standard_name": "longitude"})})
+        {
+            "grid_mean": (("product", "statistic", "variable", "init_time", "lead_time"), result),
+            "error_map": xr.DataArray(error / number, dims=space).transpose("variable", ...),
+            "squared_error_map": xr.DataArray(squared / number, dims=space).transpose("variable", ...),
+        },
+        {
+            "product": products,
+            "statistic": [one.__name__ for one in statistics],
+            "variable": list(grid.variables),
+            "init_time": (
+                "init_time",
+                forecasts.init_times,
+                {"units": EPOCH, "standard_name": "forecast_reference_time"},
+            ),
+            "lead_time": (
+                "lead_time",
+                forecasts.lead_hours,
+                {"units": "hours", "standard_name": "forecast_period"},
+            ),
+            "lat": ("lat", grid.lat, {"units": "degrees_north", "standard_name": "latitude"}),
+            "lon": ("lon", grid.lon, {"units": "degrees_east", "standard_name": "longitude"}),
+        },
+    )
 
 
 def score(reduced: xr.Dataset, metrics: Sequence[Metric], blocks: MovingBlocks,
@@ -87,9 +109,9 @@ def score(reduced: xr.Dataset, metrics: Sequence[Metric], blocks: MovingBlocks,
 
     Returns:
         `reduced` with `value`, `ci_low`, `ci_high`, `n_init` [product, metric, variable, lead_time] and with
-        `difference`, `difference_ci_low`, `difference_ci_high` [baseline, metric, variable, lead_time]: distance of the
-        model from the perfect score minus that of the baseline, negative where the model is better. Intervals are NaN
-        where there are fewer than two blocks.
+        `difference`, `difference_ci_low`, `difference_ci_high` [baseline, metric, variable, lead_time]:
+        distance of the model from the perfect score minus that of the baseline, negative where the model is
+        better. Intervals are NaN where there are fewer than two blocks.
     """
     products = reduced["product"].values.tolist()
     variables = reduced["variable"].values.tolist()
@@ -100,18 +122,27 @@ def score(reduced: xr.Dataset, metrics: Sequence[Metric], blocks: MovingBlocks,
     shape = (len(products), len(metrics), len(variables), reduced.sizes["lead_time"])
     table = {name: np.full(shape, np.nan) for name in ("value", "ci_low", "ci_high")}
     number = np.zeros(shape, np.int64)
-    difference = {name: np.full((len(products) - 1, *shape[1:]), np.nan) for name in ("", "_ci_low", "_ci_high")}
+    difference = {
+        name: np.full((len(products) - 1, *shape[1:]), np.nan) for name in ("", "_ci_low", "_ci_high")
+    }
     for place, statistics in enumerate(by_product):
         means, draws = defined_means(statistics), blocks.means(statistics)
         for index, metric in enumerate(metrics):
             at = (place, index)
-            number[at] = np.min([np.isfinite(statistics[kind]).sum(axis=0) for kind in metric.statistics], axis=0)
+            number[at] = np.min(
+                [np.isfinite(statistics[kind]).sum(axis=0) for kind in metric.statistics], axis=0
+            )
             table["value"][at] = metric.value(means)
             low, high = blocks.interval(metric.value(draws))
             enough = blocks.enough(number[at])
-            table["ci_low"][at], table["ci_high"][at] = np.where(enough, low, np.nan), np.where(enough, high, np.nan)
+            table["ci_low"][at], table["ci_high"][at] = (
+                np.where(enough, low, np.nan),
+                np.where(enough, high, np.nan),
+            )
             if place:
-                used = [{kind: one[kind] for kind in metric.statistics} for one in (by_product[0], statistics)]
+                used = [
+                    {kind: one[kind] for kind in metric.statistics} for one in (by_product[0], statistics)
+                ]
                 found = paired_difference(blocks, *used, lambda mean, of=metric: of.distance(of.value(mean)))
                 for name, values in zip(difference, found[:3], strict=True):
                     difference[name][place - 1, index] = values
@@ -129,10 +160,14 @@ _LONG_NAMES = {
     "grid_mean": "mean over the grid for each forecast; the metrics are made of these",
     "error_map": "mean over init_time of forecast minus truth",
     "squared_error_map": "mean over init_time of the squared error",
-    "value": "score", "ci_low": "lower end of the interval of the score", "ci_high": "upper end of the interval",
+    "value": "score",
+    "ci_low": "lower end of the interval of the score",
+    "ci_high": "upper end of the interval",
     "n_init": "number of init_times that the score is made of",
-    "difference": "distance of the model from the perfect score minus that of the baseline (negative: model better)",
-    "difference_ci_low": "lower end of its interval", "difference_ci_high": "upper end of its interval",
+    "difference": "distance of the model from the perfect score minus that of the baseline "
+    "(negative: model better)",
+    "difference_ci_low": "lower end of its interval",
+    "difference_ci_high": "upper end of its interval",
 }
 
 
@@ -147,7 +182,9 @@ def write_scores(directory: Path, scores: xr.Dataset, attributes: Mapping[str, A
     for name, text in _LONG_NAMES.items():
         labelled[name].attrs["long_name"] = text
     labelled.attrs = {"Conventions": "CF-1.8", **attributes}
-    encoding = {name: {"zlib": True, "complevel": 1} for name in ("grid_mean", "error_map", "squared_error_map")}
+    encoding = {
+        name: {"zlib": True, "complevel": 1} for name in ("grid_mean", "error_map", "squared_error_map")
+    }
     with whole_file(netcdf) as temporary, full_disk_as_os_error(temporary):
         labelled.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
     with whole_file(table) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
@@ -159,7 +196,7 @@ def write_scores(directory: Path, scores: xr.Dataset, attributes: Mapping[str, A
 
 
 def table_rows(scores: xr.Dataset) -> list[tuple]:
-    """Return the rows of evaluation_metrics.csv; a value that is not defined, or an interval withheld, is empty."""
+    """Return the rows of evaluation_metrics.csv; what is not defined or withheld is empty."""
     rows = []
     for variable in scores["variable"].values.tolist():
         for product in scores["product"].values.tolist():
@@ -176,7 +213,7 @@ def _cell(value: float) -> str:
 
 
 def choose_cases(scores: xr.Dataset, variable: str) -> dict[str, tuple[int, float]]:
-    """Return best, median and worst init_time of the model by rmse over all lead hours: position and rmse of each."""
+    """Return position and rmse of the best, median and worst init_time of the model, over all lead hours."""
     model = scores["product"].values[0]
     squared = scores["grid_mean"].sel(product=model, statistic="SquaredError", variable=variable)
     rmse = np.sqrt(squared.mean("lead_time").values)

@@ -1,4 +1,4 @@
-"""Which forecasts there are to judge: the sequences of a split, as preprocess 2 found them (none crosses a gap)."""
+"""Which forecasts there are to judge: the sequences of a split (preprocess 2 lets none cross a gap)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -91,12 +91,18 @@ def choose_sequences(index: BlockIndex, split: str, context_frames: int, lead_fr
         InputError: sequences are too short, there are none, or the stride is no multiple of the step.
     """
     if index.sequence_length < context_frames + lead_frames:
-        raise InputError(index.directory, f"its sequences have {index.sequence_length} frames, the model needs "
-                         f"{context_frames} + {lead_frames}",
-                         f"run the step 'preprocess2' with --sequence_length {context_frames + lead_frames}")
+        raise InputError(
+            index.directory,
+            f"its sequences have {index.sequence_length} frames, the model needs "
+            f"{context_frames} + {lead_frames}",
+            f"run the step 'preprocess2' with --sequence_length {context_frames + lead_frames}",
+        )
     if stride_hours > index.step_hours and stride_hours % index.step_hours:
-        raise InputError("--stride", f"{stride_hours} h is no multiple of the data's step of {index.step_hours} h",
-                         f"give a multiple of {index.step_hours}")
+        raise InputError(
+            "--stride",
+            f"{stride_hours} h is no multiple of the data's step of {index.step_hours} h",
+            f"give a multiple of {index.step_hours}",
+        )
     windows = index.sequences(split)
     if not len(windows):
         raise InputError(index.directory / split, f"the split '{split}' has no sequences",

@@ -1,8 +1,8 @@
 """Statistics: one number for each forecast, variable and lead hour, from which the metrics are made.
 
-A metric is split in two (as in WeatherBench-X): its statistics are means over the grid that may then be averaged over
-init_times in any order and in any chunks; its last step turns mean statistics into the value. Statistics that several
-metrics share are computed once.
+A metric is split in two (as in WeatherBench-X): its statistics are means over the grid that may then be
+averaged over init_times in any order and in any chunks; its last step turns mean statistics into the value.
+Statistics that several metrics share are computed once.
 
 To add one, write a subclass of `Statistic`; metrics name it, nothing else has to know.
 """
@@ -93,9 +93,9 @@ class SquaredError(Statistic):
 class AnomalyCorrelation(Statistic):
     """Uncentred correlation of forecast and observed anomalies over the grid [1].
 
-    sum_yx w f' o' / sqrt( sum_yx w f'^2  sum_yx w o'^2 ),   f' = f - c, o' = o - c, c climatology at the valid time.
-    Not defined (NaN) where either anomaly is zero everywhere, as for the climatology itself or a constant field that
-    equals it.
+    sum_yx w f' o' / sqrt( sum_yx w f'^2  sum_yx w o'^2 ),   f' = f - c, o' = o - c, c climatology at the
+    valid time. Not defined (NaN) where either anomaly is zero everywhere, as for the climatology itself or a
+    constant field that equals it.
     """
 
     needs_climatology = True

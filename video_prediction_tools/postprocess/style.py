@@ -1,4 +1,4 @@
-"""How all plots look: colours that colour-blind readers tell apart, units, times, the mark of synthetic data."""
+"""How all plots look: colours for colour-blind readers too, units, times, the mark of synthetic data."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,8 @@ DPI = 130
 FONT = {"font.size": 10, "axes.titlesize": 10, "axes.labelsize": 10, "legend.fontsize": 9, "figure.dpi": DPI,
         "font.family": "DejaVu Sans", "axes.spines.top": False, "axes.spines.right": False}
 
-# Okabe and Ito (2008), "Color Universal Design"; line styles and markers tell the lines apart in print as well
+# Okabe and Ito (2008), "Color Universal Design"; line styles and markers tell the lines apart in print as
+# well
 MODEL = {"color": "#0072B2", "linestyle": "-", "marker": "o", "linewidth": 2.4, "zorder": 5}
 PRODUCTS = {
     "persistence": {"color": "#D55E00", "linestyle": "--", "marker": "s"},
@@ -57,7 +58,7 @@ def utc(time: int, to: str = "m") -> str:
 
 
 def leave_room(figure: Figure, inches: float, synthetic: bool) -> float:
-    """Keep the layout out of the top of a figure; synthetic data get a strip of their own there, with their mark.
+    """Keep the layout out of the top of a figure; the mark of synthetic data gets a strip of its own there.
 
     Returns:
         where the room for headings begins, in inches from the top.
@@ -66,8 +67,17 @@ def leave_room(figure: Figure, inches: float, synthetic: bool) -> float:
     height = figure.get_figheight()
     figure.get_layout_engine().set(rect=(0.0, 0.0, 1.0, 1.0 - (inches + strip) / height))
     if synthetic:
-        figure.text(0.995, 1.0 - 0.05 / height, "SYNTHETIC DATA", ha="right", va="top", color="white", fontsize=10,
-                    fontweight="bold", bbox={"facecolor": "#B00020", "edgecolor": "none", "boxstyle": "square,pad=0.3"})
+        figure.text(
+            0.995,
+            1.0 - 0.05 / height,
+            "SYNTHETIC DATA",
+            ha="right",
+            va="top",
+            color="white",
+            fontsize=10,
+            fontweight="bold",
+            bbox={"facecolor": "#B00020", "edgecolor": "none", "boxstyle": "square,pad=0.3"},
+        )
     return strip
 
 

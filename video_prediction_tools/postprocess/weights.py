@@ -1,4 +1,4 @@
-"""Weights of the grid points in a spatial mean; they are passed to every statistic, never hidden inside one."""
+"""Weights of the grid points in a mean; they are passed to every statistic, never hidden inside one."""
 
 import numpy as np
 import xarray as xr
@@ -14,14 +14,15 @@ def latitude_weights(lat: np.ndarray, width: int) -> xr.DataArray:
     Returns:
         [lat, lon].
 
-    Source: WeatherBench 2 (Rasp et al. 2024, doi:10.1029/2023MS004019), where cells are as narrow as cos(latitude).
+    Source: WeatherBench 2 (Rasp et al. 2024, doi:10.1029/2023MS004019), where cells are as narrow as
+        cos(latitude).
     """
     cosine = np.clip(np.cos(np.deg2rad(np.asarray(lat, dtype=np.float64))), 0.0, None)  # -6e-17 at the pole
     return _normalised(np.repeat(cosine[:, np.newaxis], width, axis=1))
 
 
 def uniform_weights(height: int, width: int) -> xr.DataArray:
-    """The same weight for every grid point, summing to 1: for ``--no_latitude_weights`` and data that are no weather.
+    """The same weight for every grid point, for ``--no_latitude_weights`` and data that are no weather.
 
     Returns:
         [lat, lon].
