@@ -74,6 +74,8 @@ def test_choose_and_what_is_lacking():
     """`all` means what is there; a channel that is not there is refused by name."""
     assert choose(["all"], REGION, "x") == ("lsm", "oro", *CLOCKS)
     assert choose(["all"], Region(None, None), "x") == ()
+    one_season = choose(["all"], REGION, "x", whole_year=False)
+    assert one_season == ("lsm", "oro", "sin_solar_time", "cos_solar_time")
     assert choose(["cos_solar_time", "lsm"], REGION, "x") == ("cos_solar_time", "lsm")
     with pytest.raises(InputError, match="lack the known channel 'oro' .*they have lsm"):
         choose(["oro"], Region(REGION.lat, REGION.lon, {"lsm": REGION.constants["lsm"]}), "x")

@@ -76,18 +76,20 @@ def available(region: Region) -> tuple[str, ...]:
     return (*(name for name in CONSTANTS if name in region.constants), *(CLOCKS if region.lon is not None else ()))
 
 
-def choose(names: Sequence[str], region: Region, where: str) -> tuple[str, ...]:
+def choose(names: Sequence[str], region: Region, where: str, whole_year: bool = True) -> tuple[str, ...]:
     """Return the channels that are asked for; ``["all"]`` asks for all that the data have.
 
     Arguments:
         where: who asks, for the error message.
+        whole_year: False leaves the clock of the year out of "all": trained on one season, a model would take the day
+            of the year for a mere number of the day, and be led astray by days that it has not seen.
 
     Raises:
         InputError: the data lack one of them, or one is named twice.
     """
     has = available(region)
     if list(names) == [ALL]:
-        return has
+        return has if whole_year else tuple(name for name in has if not name.endswith("_day_of_year"))
     for index, name in enumerate(names):
         if name in names[:index]:
             raise InputError(where, f"'{name}' is named twice", "name every channel once")

@@ -12,6 +12,9 @@ from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.record import require_done
 
 
+_DAYS_OF_ALL_SEASONS = 330
+
+
 @dataclass(frozen=True)
 class PreparedData:
     """The directory ``PreprocessedData/<data_name>`` with its TFRecords.
@@ -35,6 +38,12 @@ class PreparedData:
     statistics: Mapping[str, Mapping[str, float]]
     region: Region
     index: BlockIndex
+
+    @property
+    def trains_on_a_whole_year(self) -> bool:
+        """Whether the training split spans all seasons."""
+        blocks = self.index.blocks["train"]
+        return bool(blocks) and blocks[-1].start - blocks[0].start > _DAYS_OF_ALL_SEASONS * 86400
 
     def sequences(self, split: str) -> Sequences:
         """Return the sequences of a split.

@@ -67,7 +67,8 @@ def plan(directory: Path, model: str, hparams: Any, seed: int, data: PreparedDat
     """Put an experiment together and check that its parts fit.
 
     Raises:
-        InputError: the sequences are too short for the context, a known channel is not there, a split is empty.
+        InputError: the sequences are too short for the context, a variable of the loss or a known channel is not
+            there, a split is empty.
     """
     length = data.index.sequence_length
     if hparams.context_frames >= length:
@@ -76,7 +77,11 @@ def plan(directory: Path, model: str, hparams: Any, seed: int, data: PreparedDat
                          f"give at most {length - 1}, or prepare longer sequences (preprocess2 --sequence_length)")
     for split in ("train", "val"):
         data.sequences(split)
-    known = choose(hparams.known_channels, data.region, "hyper-parameter known_channels")
+    from video_prediction_tools.models.losses import variable_weights  # late: imports Keras, as the hparams have done
+
+    variable_weights(hparams.opt_var, data.index.variables)
+    known = choose(hparams.known_channels, data.region, "hyper-parameter known_channels",
+                   whole_year=data.trains_on_a_whole_year)
     normalisation = Normalisation(hparams.normalisation, data.index.variables, data.statistics)
     return Experiment(Path(directory), model, hparams, seed, data, known, normalisation)
 
