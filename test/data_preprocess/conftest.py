@@ -33,8 +33,12 @@ def small(tmp_path) -> Path:
     lat, lon = np.linspace(57, 50, 8), np.linspace(-5, 4, 10)
     for month in (1, 2, 3):
         times = data.month_hours(2018, month)
-        data.write_month_file(directory, 2018, month, times, data.weather(times, lat, lon, seed=month), lat, lon)
-    data.write_constants_file(directory, lat, lon, lsm=(lat[:, None] + lon[None, :] > 54), oro=lat[:, None] * lon[None, :])
+        data.write_month_file(
+            directory, 2018, month, times, data.weather(times, lat, lon, seed=month), lat, lon
+        )
+    data.write_constants_file(
+        directory, lat, lon, lsm=(lat[:, None] + lon[None, :] > 54), oro=lat[:, None] * lon[None, :]
+    )
     data.note(directory)
     return directory
 
@@ -42,6 +46,7 @@ def small(tmp_path) -> Path:
 @pytest.fixture
 def write_split(tmp_path):
     """Write a data split (or any text) and return its path."""
+
     def write(content: object, name: str = "split.json") -> Path:
         path = tmp_path / name
         path.write_text(content if isinstance(content, str) else json.dumps(content))
@@ -53,6 +58,7 @@ def write_split(tmp_path):
 @pytest.fixture
 def call(capsys):
     """Run a program in this process: ``call(module, *args) -> (exit code, stdout, stderr)``."""
+
     def run_in_process(module, *args):
         from video_prediction_tools.main_scripts.program_on_ranks import run_on_ranks
 

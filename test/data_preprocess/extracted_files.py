@@ -23,8 +23,15 @@ def month_hours(year: int, month: int, step: int = 1) -> np.ndarray:
     return np.arange(start, stop, step * 3600, dtype=np.int64)
 
 
-def write_month_file(directory: Path, year: int, month: int, times: np.ndarray, fields: dict[str, np.ndarray],
-                     lat: np.ndarray, lon: np.ndarray) -> Path:
+def write_month_file(
+    directory: Path,
+    year: int,
+    month: int,
+    times: np.ndarray,
+    fields: dict[str, np.ndarray],
+    lat: np.ndarray,
+    lon: np.ndarray,
+) -> Path:
     """Write one month ``{variable: [T, lat, lon]}``."""
     path = month_file(directory, year, month)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,8 +41,15 @@ def write_month_file(directory: Path, year: int, month: int, times: np.ndarray, 
             file.createVariable(name, np.asarray(values).dtype, (name,))[:] = values
         file["time"].units = "seconds since 1970-01-01"
         for name, values in fields.items():
-            stored = file.createVariable(name, "f4", ("time", "latitude", "longitude"), zlib=True, complevel=1,
-                                         shuffle=True, fill_value=np.float32(np.nan))
+            stored = file.createVariable(
+                name,
+                "f4",
+                ("time", "latitude", "longitude"),
+                zlib=True,
+                complevel=1,
+                shuffle=True,
+                fill_value=np.float32(np.nan),
+            )
             stored.units = UNITS[name]
             stored[:] = values
     return path
@@ -66,31 +80,65 @@ def weather(times: np.ndarray, lat: np.ndarray, lon: np.ndarray, seed: int = 0) 
     hours = (times / 3600.0)[:, None, None]
     place = 0.1 * lat[:, None] + 0.01 * ((np.asarray(lon) + 180.0) % 360.0)[None, :]
     noise = rng.normal(size=(len(times), len(lat), len(lon)))
-    return {"2t": (280 + 5 * np.sin(hours / 24 * 2 * np.pi) + place + 0.1 * noise).astype(np.float32),
-            "msl": (101325 + 800 * np.sin(hours / 100) + 10 * place + 5 * noise).astype(np.float32)}
+    return {
+        "2t": (280 + 5 * np.sin(hours / 24 * 2 * np.pi) + place + 0.1 * noise).astype(np.float32),
+        "msl": (101325 + 800 * np.sin(hours / 100) + 10 * place + 5 * noise).astype(np.float32),
+    }
 
 
 def content_of(directory: Path) -> dict[str, bytes]:
     """All that a step wrote, but for what tells of the run itself."""
-    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in sorted(directory.rglob("*"))
-            if path.is_file() and path.name not in ("metadata.json", ".lock")}
+    return {
+        path.relative_to(directory).as_posix(): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name not in ("metadata.json", ".lock")
+    }
 
 
-MARCH_SPLIT = {"train": [["2019-03-01", "2019-03-22"]], "val": [["2019-03-23", "2019-03-24"]],
-               "test": [["2019-03-25", "2019-03-31"]]}
-SMALL_SPLIT = {"train": {"2018": [1, 2]}, "val": [["2018-03-01", "2018-03-10"]], "test": [["2018-03-11", "2018-03-31"]]}
+MARCH_SPLIT = {
+    "train": [["2019-03-01", "2019-03-22"]],
+    "val": [["2019-03-23", "2019-03-24"]],
+    "test": [["2019-03-25", "2019-03-31"]],
+}
+SMALL_SPLIT = {
+    "train": {"2018": [1, 2]},
+    "val": [["2018-03-01", "2018-03-10"]],
+    "test": [["2018-03-11", "2018-03-31"]],
+}
 
 
 def uk(source, destination, split, **change) -> list:
     """Arguments for the UK in March 2019."""
-    return arguments(source, destination, split, **{"years": [2019], "months": [3], "variables": ["2t"],
-                                                    "sw_corner": [50, -10], "nyx": [32, 48], **change})
+    return arguments(
+        source,
+        destination,
+        split,
+        **{
+            "years": [2019],
+            "months": [3],
+            "variables": ["2t"],
+            "sw_corner": [50, -10],
+            "nyx": [32, 48],
+            **change,
+        },
+    )
 
 
 def small_arguments(source, destination, split, **change) -> list:
     """Arguments for the fixture `small`."""
-    return arguments(source, destination, split, **{"years": [2018], "months": [1, 2, 3], "variables": ["2t", "msl"],
-                                                    "sw_corner": [51, -4], "nyx": [6, 8], **change})
+    return arguments(
+        source,
+        destination,
+        split,
+        **{
+            "years": [2018],
+            "months": [1, 2, 3],
+            "variables": ["2t", "msl"],
+            "sw_corner": [51, -4],
+            "nyx": [6, 8],
+            **change,
+        },
+    )
 
 
 def arguments(source, destination, split, **flags) -> list:

@@ -31,7 +31,8 @@ def test_the_mean_of_the_same_hour(fields):
 
 
 def test_the_nearest_point_of_the_same_hour(fields):
-    # at 51 N a degree of longitude is shorter than one of latitude: the neighbours in the east and west are nearer
+    # at 51 N a degree of longitude is shorter than one of latitude: the neighbours in the east and west are
+    # nearer
     assert apply(Fill("nearest"), fields) == 2
     assert (fields[1, 0, 0], fields[1, 2, 3]) == (13, 22)
 
@@ -44,14 +45,19 @@ def test_a_number_for_each_variable(fields):
 @pytest.mark.parametrize("method", ["mean", "nearest"])
 def test_an_hour_without_any_value_cannot_be_filled_from_itself(fields, method):
     fields[1] = np.nan
-    with pytest.raises(InputError, match=f"msl has no value at all at 2019-03-01T01, so that --fill {method}"):
+    with pytest.raises(
+        InputError, match=f"msl has no value at all at 2019-03-01T01, so that --fill {method}"
+    ):
         apply(Fill(method), fields)
 
 
 def test_refused_with_variable_share_and_first_time(fields):
     assert has_missing(fields) and not has_missing(fields[:1])
-    with pytest.raises(InputError, match=r"msl has missing values \(NaN\): 8.33 % of the values, first at 2019-03-01T01; "
-                                         "say how to fill"):
+    with pytest.raises(
+        InputError,
+        match=r"msl has missing values \(NaN\): 8.33 % of the values, first at 2019-03-01T01; "
+        "say how to fill",
+    ):
         refuse("file.nc", "msl", [(TIMES[:1], fields[:1]), (TIMES[1:], fields[1:])])
 
 
@@ -60,9 +66,16 @@ def test_values_whose_sum_overflows_are_not_missing():
     assert has_missing(np.array([[[np.inf, -np.inf]]], np.float32))
 
 
-@pytest.mark.parametrize("words, message", [(["median"], "'median' is no way"), (["1"], "1 numbers for 2 variables"),
-                                            (["1", "2", "3"], "3 numbers for 2"), (["nan", "1"], "must be finite"),
-                                            (["mean", "nearest"], "is no way")])
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["median"], "'median' is no way"),
+        (["1"], "1 numbers for 2 variables"),
+        (["1", "2", "3"], "3 numbers for 2"),
+        (["nan", "1"], "must be finite"),
+        (["mean", "nearest"], "is no way"),
+    ],
+)
 def test_wrong_ways_are_refused(words, message):
     with pytest.raises(InputError, match=message):
         Fill.parse(words, ("2t", "msl"))

@@ -33,16 +33,19 @@ def year(tmp_path_factory) -> Path:
 
 def arguments(year: Path, destination: Path, split: Path) -> list:
     """Arguments of preprocess 1."""
-    return data.small_arguments(year, destination, split, months=list(range(1, 13)), variables=["2t"], sw_corner=[51, 1],
-                                nyx=[20, 30])
+    return data.small_arguments(
+        year, destination, split, months=list(range(1, 13)), variables=["2t"], sw_corner=[51, 1], nyx=[20, 30]
+    )
 
 
 SPLIT = {"train": {"2018": list(range(1, 10))}, "val": {"2018": [10]}, "test": {"2018": [11, 12]}}
 
 
 def killed_while_working(command: list[str], directory: Path, moment: float) -> bool:
-    """Start a command and kill it so many seconds after it has begun to write; return whether it was still at work."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    """Start a command, kill it so many seconds after it began to write; say whether it was still at work."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     while process.poll() is None and not (directory / "metadata.json").exists():
         time.sleep(0.002)
     time.sleep(moment)
@@ -54,7 +57,7 @@ def killed_while_working(command: list[str], directory: Path, moment: float) -> 
 
 
 def kill_again_and_again(command: list[str], directory: Path, seed: int) -> None:
-    """Kill a command `TRIES` times, each time in a fresh directory, start it again, and compare with a quiet run."""
+    """Kill a command `TRIES` times, each in a fresh directory, start it again, compare with a quiet run."""
     begun = time.monotonic()
     assert subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0
     working = time.monotonic() - begun
@@ -86,22 +89,27 @@ def test_preprocess_2(year, run_program, program_command, tmp_path, write_split)
     result = run_program("preprocess_data_step1", *arguments(year, tmp_path / "out", write_split(SPLIT)))
     assert result.returncode == 0, result.stderr
     directory = Path(result.stdout.splitlines()[-1])
-    command = program_command("preprocess_data_step2", "--source_dir", directory, "--sequence_length", 20,
-                              "--block_length", 100)
+    command = program_command(
+        "preprocess_data_step2", "--source_dir", directory, "--sequence_length", 20, "--block_length", 100
+    )
     kill_again_and_again(command, directory / "tfrecords", seed=2)
 
 
 @pytest.mark.slow
 def test_two_ranks_are_killed_and_go_on(year, program_command, tmp_path, write_split):
     """mpirun itself is killed; its ranks notice that, and end."""
-    command = program_command("preprocess_data_step1", *arguments(year, tmp_path / "out", write_split(SPLIT)), ranks=2)
+    command = program_command(
+        "preprocess_data_step1", *arguments(year, tmp_path / "out", write_split(SPLIT)), ranks=2
+    )
     directory = tmp_path / "out" / "Y2018to2018M01to12-30_20-51.00N01.00E-2t"
     assert subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0
     expected = data.content_of(directory)
     shutil.rmtree(directory)
     killed_while_working(command, directory, 0.1)
     deadline = time.monotonic() + 60
-    while (code := subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode) == 2:
+    while (
+        code := subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+    ) == 2:
         assert time.monotonic() < deadline, "the ranks of the killed run still hold the directory"
         time.sleep(0.5)
     assert code == 0

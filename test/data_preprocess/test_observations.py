@@ -1,4 +1,4 @@
-"""Observations: the field of any hour, whatever split it lies in, and the climatology of the training split."""
+"""Observations: the field of any hour, whatever split it lies in, and the training split's climatology."""
 
 import extracted_files as data
 import numpy as np
@@ -14,8 +14,11 @@ from video_prediction_tools.metadata.names import month_file
 @pytest.fixture
 def observations(call, small, tmp_path, write_split):
     """Observations of three months (see `small`); 1 and 2 March lie in no split, and test has two pieces."""
-    split = {"train": {"2018": [1, 2]}, "val": [["2018-03-03", "2018-03-10"]],
-             "test": [["2018-03-11", "2018-03-20"], ["2018-03-25", "2018-03-31"]]}
+    split = {
+        "train": {"2018": [1, 2]},
+        "val": [["2018-03-03", "2018-03-10"]],
+        "test": [["2018-03-11", "2018-03-20"], ["2018-03-25", "2018-03-31"]],
+    }
     code, _, err = call(step1, *data.small_arguments(small, tmp_path / "out", write_split(split)))
     assert code == 0, err
     return Observations(next((tmp_path / "out").iterdir()))
@@ -27,11 +30,19 @@ def truth(small):
     files = [month_file(small, 2018, month) for month in (1, 2, 3)]
     with xarray.open_mfdataset(files, decode_times=False) as opened:
         region = opened.isel(latitude=slice(1, 7), longitude=slice(1, 9)).load()
-    return region.to_dataarray().sel(variable=["2t", "msl"]).transpose("time", "latitude", "longitude", "variable")
+    return (
+        region.to_dataarray()
+        .sel(variable=["2t", "msl"])
+        .transpose("time", "latitude", "longitude", "variable")
+    )
 
 
 def test_what_it_says_of_itself(observations):
-    assert (observations.variables, observations.step_hours, observations.shape) == (("2t", "msl"), 1, (6, 8, 2))
+    assert (observations.variables, observations.step_hours, observations.shape) == (
+        ("2t", "msl"),
+        1,
+        (6, 8, 2),
+    )
     assert observations.lat.tolist() == [56, 55, 54, 53, 52, 51] and observations.lon[0] == -4
     assert len(observations.hours("train")) == 59 * 24 and len(observations.hours("test")) == 17 * 24
 
@@ -67,7 +78,10 @@ def test_climatology_of_month_and_hour_of_the_training_split(observations, truth
     found = observations.hourly_climatology()
     assert found.shape == (12, 24, 6, 8, 2) and found.dtype == np.float32
     times = truth.time.values.astype("datetime64[s]")
-    months, hours = times.astype("datetime64[M]").astype(int) % 12 + 1, times.astype("datetime64[h]").astype(int) % 24
+    months, hours = (
+        times.astype("datetime64[M]").astype(int) % 12 + 1,
+        times.astype("datetime64[h]").astype(int) % 24,
+    )
     for month in (1, 2):
         for hour in (0, 7, 23):
             expected = truth.values[(months == month) & (hours == hour)].astype(np.float64).mean(axis=0)

@@ -20,29 +20,53 @@ def test_the_uk_in_march(call, uk_extracted, tmp_path, write_split, shared_data)
     assert code == 0, err
     directory = tmp_path / "out" / "Y2019to2019M03to03-48_32-50.00N10.00W-2t"
     assert out.splitlines()[-1] == str(directory)
-    with xarray.open_dataset(shared_data / "era5" / "uk_2019-03" / "era5-2mt-2019-03-uk.grib", engine="cfgrib",
-                             backend_kwargs={"indexpath": ""}) as grib:
+    with xarray.open_dataset(
+        shared_data / "era5" / "uk_2019-03" / "era5-2mt-2019-03-uk.grib",
+        engine="cfgrib",
+        backend_kwargs={"indexpath": ""},
+    ) as grib:
         truth = grib.t2m.sel(latitude=slice(57.75, 50), longitude=slice(-10, 1.75)).load()
-    for split, first, last in (("train", "2019-03-01", "2019-03-22"), ("val", "2019-03-23", "2019-03-24"),
-                               ("test", "2019-03-25", "2019-03-31")):
-        month, expected = read_month(directory / "pickle" / split / "2019-03.pkl"), truth.sel(time=slice(first, last))
+    for split, first, last in (
+        ("train", "2019-03-01", "2019-03-22"),
+        ("val", "2019-03-23", "2019-03-24"),
+        ("test", "2019-03-25", "2019-03-31"),
+    ):
+        month, expected = (
+            read_month(directory / "pickle" / split / "2019-03.pkl"),
+            truth.sel(time=slice(first, last)),
+        )
         np.testing.assert_array_equal(month["data"][..., 0], expected)
-        np.testing.assert_array_equal(month["times"], expected.time.values.astype("datetime64[s]").astype(np.int64))
+        np.testing.assert_array_equal(
+            month["times"], expected.time.values.astype("datetime64[s]").astype(np.int64)
+        )
         np.testing.assert_array_equal(month["lat"], truth.latitude)
         np.testing.assert_array_equal(month["lon"], truth.longitude)
     train = truth.sel(time=slice("2019-03-01", "2019-03-22")).astype(np.float64)
     statistics = json.loads((directory / "statistics.json").read_text())
     assert statistics["ranges"] == [["2019-03-01T00", "2019-03-22T23"]]
     for name, value in statistics["variables"]["2t"].items():
-        assert value == pytest.approx(train.size if name == "n" else float(getattr(train, name)()), rel=1e-9), name
-    with xarray.open_dataset(directory / "constants.nc") as constants, \
-            xarray.open_dataset(uk_extracted / "constants.nc") as whole:
+        assert value == pytest.approx(
+            train.size if name == "n" else float(getattr(train, name)()), rel=1e-9
+        ), name
+    with (
+        xarray.open_dataset(directory / "constants.nc") as constants,
+        xarray.open_dataset(uk_extracted / "constants.nc") as whole,
+    ):
         np.testing.assert_array_equal(constants.lsm, whole.lsm[1:, :48])
         np.testing.assert_array_equal(constants.lat, truth.latitude)
     details = read_record(directory).details
-    assert details["splits"]["val"] == {"hours": 48, "first": "2019-03-23T00", "last": "2019-03-24T23",
-                                        "runs": [["2019-03-23T00", "2019-03-24T23"]]}
-    assert (details["step_hours"], details["variables"], details["units"], details["gaps"]) == (1, ["2t"], ["K"], [])
+    assert details["splits"]["val"] == {
+        "hours": 48,
+        "first": "2019-03-23T00",
+        "last": "2019-03-24T23",
+        "runs": [["2019-03-23T00", "2019-03-24T23"]],
+    }
+    assert (details["step_hours"], details["variables"], details["units"], details["gaps"]) == (
+        1,
+        ["2t"],
+        ["K"],
+        [],
+    )
     assert json.loads((directory / "data_split.json").read_text()) == data.MARCH_SPLIT
 
 
@@ -77,7 +101,9 @@ def test_again_is_verified_and_not_redone(call, small, tmp_path, write_split):
     damaged.write_bytes(damaged.read_bytes()[:-5] + b"wrong")
     assert call(step1, *args)[0] == 0
     assert data.content_of(directory) == content
-    assert (directory / "pickle/train/2018-01.pkl").stat().st_mtime_ns == before[directory / "pickle/train/2018-01.pkl"]
+    assert (directory / "pickle/train/2018-01.pkl").stat().st_mtime_ns == before[
+        directory / "pickle/train/2018-01.pkl"
+    ]
 
 
 def test_a_finished_directory_is_not_made_from_something_else(call, small, tmp_path, write_split):
@@ -85,13 +111,25 @@ def test_a_finished_directory_is_not_made_from_something_else(call, small, tmp_p
     call(step1, *args)
     content = data.content_of(tmp_path / "out")
     other = write_split({**data.SMALL_SPLIT, "train": {"2018": [1]}}, "other.json")
-    for change, what in (({"data_split": other}, "another data split"), ({"fill": "mean"}, "another way to fill missing"),
-                         ({"months": [1, 3], "data_split": other}, "another choice of months and another data split")):
+    for change, what in (
+        ({"data_split": other}, "another data split"),
+        ({"fill": "mean"}, "another way to fill missing"),
+        ({"months": [1, 3], "data_split": other}, "another choice of months and another data split"),
+    ):
         line = data.refusal(call(step1, *args, *data.arguments(small, tmp_path / "out", other, **change)[6:]))
-        assert what in line and f"delete {next((tmp_path / 'out').iterdir())}, or give another --destination_dir" in line
-    data.write_month_file(small, 2018, 2, data.month_hours(2018, 2), data.weather(
-        data.month_hours(2018, 2), np.linspace(57, 50, 8), np.linspace(-5, 4, 10), seed=9), np.linspace(57, 50, 8),
-        np.linspace(-5, 4, 10))
+        assert (
+            what in line
+            and f"delete {next((tmp_path / 'out').iterdir())}, or give another --destination_dir" in line
+        )
+    data.write_month_file(
+        small,
+        2018,
+        2,
+        data.month_hours(2018, 2),
+        data.weather(data.month_hours(2018, 2), np.linspace(57, 50, 8), np.linspace(-5, 4, 10), seed=9),
+        np.linspace(57, 50, 8),
+        np.linspace(-5, 4, 10),
+    )
     data.note(small)
     assert "made with another state of the extracted data" in data.refusal(call(step1, *args))
     assert data.content_of(tmp_path / "out") == content
@@ -103,7 +141,10 @@ def test_an_unfinished_directory_is_begun_anew_with_other_arguments(call, small,
     data.note(small)
     args = data.small_arguments(small, tmp_path / "out", write_split(data.SMALL_SPLIT))
     line = data.refusal(call(step1, *args))
-    assert "era5_201803.nc: msl has missing values (NaN): 0.0028 % of the values, first at 2018-03-01T10; say how" in line
+    assert (
+        "era5_201803.nc: msl has missing values (NaN): 0.0028 % of the values, first at 2018-03-01T10; say "
+        "how" in line
+    )
     directory = next((tmp_path / "out").iterdir())
     assert read_record(directory).state == "failed"
     code, out, _ = call(step1, *args, "--fill", "nearest")
@@ -131,15 +172,26 @@ def test_gaps_unsorted_times_equal_doubles_and_a_missing_month(call, small, tmp_
     replaced(small, 1, hours[order], {name: values[order] for name, values in whole.items()})
     month_file(small, 2018, 2).unlink()
     data.note(small)
-    split = write_split({"train": {"2018": [1, 2]}, "val": [["2018-03-01", "2018-03-10"]],
-                         "test": [["2018-03-11", "2018-03-31"]]})
+    split = write_split(
+        {
+            "train": {"2018": [1, 2]},
+            "val": [["2018-03-01", "2018-03-10"]],
+            "test": [["2018-03-11", "2018-03-31"]],
+        }
+    )
     with_month_gone = {**data.SMALL_SPLIT, "train": {"2018": [1]}}
-    assert "train 2018-02 lies outside the data" in data.refusal(call(step1, *data.small_arguments(small, tmp_path / "o", split)))
+    assert "train 2018-02 lies outside the data" in data.refusal(
+        call(step1, *data.small_arguments(small, tmp_path / "o", split))
+    )
     code, out, err = call(step1, *data.small_arguments(small, tmp_path / "o", write_split(with_month_gone)))
     assert code == 0, err
-    for said in ("months that were not extracted: 2018-02", "gap: 2018-01-05T04..2018-01-05T05 (2 times are missing)",
-                 "gap: 2018-01-21T20..2018-01-21T20 (1 times are missing)", "era5_201801.nc: times are out of order",
-                 "era5_201801.nc: 1 times are there twice with equal values"):
+    for said in (
+        "months that were not extracted: 2018-02",
+        "gap: 2018-01-05T04..2018-01-05T05 (2 times are missing)",
+        "gap: 2018-01-21T20..2018-01-21T20 (1 times are missing)",
+        "era5_201801.nc: times are out of order",
+        "era5_201801.nc: 1 times are there twice with equal values",
+    ):
         assert said in out, out
     directory = next((tmp_path / "o").iterdir())
     month = read_month(directory / "pickle/train/2018-01.pkl")
@@ -148,8 +200,11 @@ def test_gaps_unsorted_times_equal_doubles_and_a_missing_month(call, small, tmp_
     details = read_record(directory).details
     assert details["missing_months"] == ["2018-02"]
     assert details["gaps"] == [["2018-01-05T04", "2018-01-05T05"], ["2018-01-21T20", "2018-01-21T20"]]
-    assert details["splits"]["train"]["runs"] == [["2018-01-01T00", "2018-01-05T03"], ["2018-01-05T06", "2018-01-21T19"],
-                                                  ["2018-01-21T21", "2018-01-31T23"]]
+    assert details["splits"]["train"]["runs"] == [
+        ["2018-01-01T00", "2018-01-05T03"],
+        ["2018-01-05T06", "2018-01-21T19"],
+        ["2018-01-21T21", "2018-01-31T23"],
+    ]
 
 
 @pytest.mark.parametrize("step", [3, 6])
@@ -160,8 +215,12 @@ def test_the_step_is_found_and_stored(call, tmp_path, write_split, step):
         fields = data.weather(times, lat, lon)
         data.write_month_file(tmp_path / "x", 2018, month, times, fields, lat, lon)
     data.note(tmp_path / "x")
-    code, _, err = call(step1, *data.small_arguments(tmp_path / "x", tmp_path / "out", write_split(data.SMALL_SPLIT),
-                                                sw_corner=[1, 176], nyx=[3, 6]))
+    code, _, err = call(
+        step1,
+        *data.small_arguments(
+            tmp_path / "x", tmp_path / "out", write_split(data.SMALL_SPLIT), sw_corner=[1, 176], nyx=[3, 6]
+        ),
+    )
     assert code == 0, err
     directory = tmp_path / "out" / "Y2018to2018M01to03-6_3-01.00N176.00E-2t_msl"
     assert read_record(directory).details["step_hours"] == step
@@ -178,18 +237,26 @@ WRONG_FLAGS = [
     ({"variables": ["tcc"]}, "era5_201801.nc: has no variable 'tcc'; run the step 'extract' for tcc"),
     ({"years": [2017]}, "lies outside the data: --years and --months ask for"),
     ({"years": [2018, 2019]}, "holds no data of 2019 in the months asked for; it holds 2018-01 to 2018-03; "),
-    ({"years": [18]}, "--years: 18 is none"), ({"months": [0]}, "--months: 0 is none"),
+    ({"years": [18]}, "--years: 18 is none"),
+    ({"months": [0]}, "--months: 0 is none"),
     ({"months": [1, 1]}, "--months: one is named twice"),
-    ({"sw_corner": [60, 0]}, "--sw_corner: 60 degrees north lies outside the data (they cover 57 N to 50 N, 5 W to 4 E)"),
-    ({"nyx": [1, 8]}, "--nyx: ny is 1"), ({"nyx": [6, 80]}, "--nyx: nx is 80, but the data have 10"),
-    ({"fill": ["median"]}, "--fill: 'median' is no way"), ({"sw_corner": ["a", "b"]}, "invalid float value"),
+    (
+        {"sw_corner": [60, 0]},
+        "--sw_corner: 60 degrees north lies outside the data (they cover 57 N to 50 N, 5 W to 4 E)",
+    ),
+    ({"nyx": [1, 8]}, "--nyx: ny is 1"),
+    ({"nyx": [6, 80]}, "--nyx: nx is 80, but the data have 10"),
+    ({"fill": ["median"]}, "--fill: 'median' is no way"),
+    ({"sw_corner": ["a", "b"]}, "invalid float value"),
     ({"source_dir": "/nowhere"}, "/nowhere: does not exist; run the step 'extract' first"),
     ({"data_split": "/nowhere.json"}, "/nowhere.json: does not exist"),
 ]
 
 
 @pytest.mark.parametrize("change, message", WRONG_FLAGS)
-def test_wrong_arguments_are_refused_before_anything_is_written(call, small, tmp_path, write_split, change, message):
+def test_wrong_arguments_are_refused_before_anything_is_written(
+    call, small, tmp_path, write_split, change, message
+):
     args = data.small_arguments(small, tmp_path / "out", write_split(data.SMALL_SPLIT), **change)
     assert message in data.refusal(call(step1, *args))
     assert not (tmp_path / "out").exists()
@@ -246,16 +313,24 @@ def no_metadata(path):
     (path.parents[2] / "metadata.json").write_text("{}")
 
 
-@pytest.mark.parametrize("spoil, message", [
-    (cut_short, "era5_201802.nc: has "), (cut_short_and_noted, "era5_201802.nc: cannot be read, it is damaged"),
-    (other_month, "era5_201802.nc: holds 2018-03-01T00, which is no time of 2018-02"),
-    (other_grid, "era5_201802.nc: lies on another grid than era5_201801.nc"),
-    (off_step, "era5_201802.nc: has irregular time steps: 2018-02-03T02:30 lies between the steps of 1 hours"),
-    (other_doubles, "era5_201802.nc: holds 2018-02-03T02 twice, with different values of 2t"),
-    (other_unit, "era5_201802.nc: has 2t in 'degC', not in 'K'"),
-    (not_noted, "era5_201802.nc: is not noted in the metadata.json of the extraction"),
-    (unfinished, "belongs to an unfinished step (state 'running')"), (no_metadata, "metadata.json: was not written by AMBS"),
-])
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (cut_short, "era5_201802.nc: has "),
+        (cut_short_and_noted, "era5_201802.nc: cannot be read, it is damaged"),
+        (other_month, "era5_201802.nc: holds 2018-03-01T00, which is no time of 2018-02"),
+        (other_grid, "era5_201802.nc: lies on another grid than era5_201801.nc"),
+        (
+            off_step,
+            "era5_201802.nc: has irregular time steps: 2018-02-03T02:30 lies between the steps of 1 hours",
+        ),
+        (other_doubles, "era5_201802.nc: holds 2018-02-03T02 twice, with different values of 2t"),
+        (other_unit, "era5_201802.nc: has 2t in 'degC', not in 'K'"),
+        (not_noted, "era5_201802.nc: is not noted in the metadata.json of the extraction"),
+        (unfinished, "belongs to an unfinished step (state 'running')"),
+        (no_metadata, "metadata.json: was not written by AMBS"),
+    ],
+)
 def test_spoilt_extracted_data_are_refused(call, small, tmp_path, write_split, spoil, message):
     spoil(month_file(small, 2018, 2))
     outcome = call(step1, *data.small_arguments(small, tmp_path / "out", write_split(data.SMALL_SPLIT)))
@@ -283,7 +358,11 @@ def test_pickles_hold_plain_arrays_only(call, small, tmp_path, write_split):
     call(step1, *data.small_arguments(small, tmp_path / "out", write_split(data.SMALL_SPLIT)))
     directory = next((tmp_path / "out").iterdir())
     assert sorted(path.relative_to(directory / "pickle").as_posix() for path in directory.rglob("*.pkl")) == [
-        "test/2018-03.pkl", "train/2018-01.pkl", "train/2018-02.pkl", "val/2018-03.pkl"]
+        "test/2018-03.pkl",
+        "train/2018-01.pkl",
+        "train/2018-02.pkl",
+        "val/2018-03.pkl",
+    ]
     with open(directory / "pickle/val/2018-03.pkl", "rb") as handle:
         month = pickle.load(handle)
     assert month["data"].shape == (240, 6, 8, 2) and month["data"].dtype == np.float32

@@ -1,4 +1,4 @@
-"""Preprocess 2 as a program: every sequence once, none across a gap or a split, each hour stored about once."""
+"""Preprocess 2 as a program: every sequence once, none across a gap or a split, each hour about once."""
 
 import json
 import shutil
@@ -22,7 +22,9 @@ def dataset(call, small, tmp_path, write_split):
     lat, lon = np.linspace(57, 50, 8), np.linspace(-5, 4, 10)
     data.write_month_file(small, 2018, 1, hours, data.weather(hours, lat, lon, seed=1), lat, lon)
     data.note(small)
-    code, out, err = call(step1, *data.small_arguments(small, tmp_path / "out", write_split(data.SMALL_SPLIT)))
+    code, out, err = call(
+        step1, *data.small_arguments(small, tmp_path / "out", write_split(data.SMALL_SPLIT))
+    )
     assert code == 0, err
     return next((tmp_path / "out").iterdir())
 
@@ -46,8 +48,11 @@ def test_every_sequence_is_there_once_with_the_right_values(call, dataset, small
     code, out, err = call(step2, "--source_dir", dataset, "--sequence_length", 20, *extra)
     assert code == 0, err
     index, fields = read_index(dataset / "tfrecords", read_record(dataset).fingerprint()), truth(small)
-    expected = {"train": [np.arange(0, 100), np.arange(102, 59 * 24)], "val": [np.arange(59 * 24, 69 * 24)],
-                "test": [np.arange(69 * 24, 90 * 24)]}
+    expected = {
+        "train": [np.arange(0, 100), np.arange(102, 59 * 24)],
+        "val": [np.arange(59 * 24, 69 * 24)],
+        "test": [np.arange(69 * 24, 90 * 24)],
+    }
     for split, runs in expected.items():
         starts = []
         for block in index.blocks[split]:
@@ -70,8 +75,18 @@ def test_tfrecords_are_at_most_a_fifth_larger_than_the_hours(call, dataset):
     assert f"size of the TFRecords over the size of the hours in them: {bytes_written / raw:.3f}" in out
 
 
-@pytest.mark.parametrize("length, sequence, block", [(100, 20, 240), (744, 20, 240), (8760, 20, 240), (20, 20, 20),
-                                                     (19, 20, 40), (41, 20, 40), (1000, 24, 25)])
+@pytest.mark.parametrize(
+    "length, sequence, block",
+    [
+        (100, 20, 240),
+        (744, 20, 240),
+        (8760, 20, 240),
+        (20, 20, 20),
+        (19, 20, 40),
+        (41, 20, 40),
+        (1000, 24, 25),
+    ],
+)
 def test_runs_are_cut_evenly(length, sequence, block):
     blocks = cut_run(length, sequence, block)
     starts = [first + offset for first, frames in blocks for offset in range(frames - sequence + 1)]
@@ -85,7 +100,11 @@ def test_again_is_verified_and_a_damaged_block_made_anew(call, dataset):
     call(step2, *args)
     content = data.content_of(dataset)
     code, out, _ = call(step2, *args)
-    assert code == 0 and "blocks are there and whole" in out and out.splitlines()[-1] == str(dataset / "tfrecords")
+    assert (
+        code == 0
+        and "blocks are there and whole" in out
+        and out.splitlines()[-1] == str(dataset / "tfrecords")
+    )
     path = next((dataset / "tfrecords" / "test").iterdir())
     path.write_bytes(path.read_bytes()[:-1])
     code, out, _ = call(step2, *args)
@@ -97,17 +116,28 @@ def test_another_sequence_length_does_not_overwrite(call, dataset):
     call(step2, "--source_dir", dataset, "--sequence_length", 20)
     content = data.content_of(dataset)
     line = data.refusal(call(step2, "--source_dir", dataset, "--sequence_length", 24))
-    assert f"made with another sequence length and another block length; delete {dataset / 'tfrecords'}" in line
+    assert (
+        f"made with another sequence length and another block length; delete {dataset / 'tfrecords'}" in line
+    )
     assert data.content_of(dataset) == content
 
 
-@pytest.mark.parametrize("args, message", [
-    (["--sequence_length", 241], "--sequence_length: 241 is longer than any gap-free stretch of val (the longest has 240 "
-                                 "time steps); give at most 240"),
-    (["--sequence_length", 1], "--sequence_length: 1 is too short"),
-    (["--sequence_length", 20, "--block_length", 19], "--block_length: 19 is less than one sequence (20); give at least 20"),
-    (["--source_dir", "/nowhere"], "/nowhere: does not exist; run the step 'preprocess1' first"),
-])
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (
+            ["--sequence_length", 241],
+            "--sequence_length: 241 is longer than any gap-free stretch of val (the longest has 240 "
+            "time steps); give at most 240",
+        ),
+        (["--sequence_length", 1], "--sequence_length: 1 is too short"),
+        (
+            ["--sequence_length", 20, "--block_length", 19],
+            "--block_length: 19 is less than one sequence (20); give at least 20",
+        ),
+        (["--source_dir", "/nowhere"], "/nowhere: does not exist; run the step 'preprocess1' first"),
+    ],
+)
 def test_wrong_arguments_are_refused_before_anything_is_written(call, dataset, args, message):
     assert message in data.refusal(call(step2, "--source_dir", dataset, *args))
     assert not (dataset / "tfrecords").exists()
@@ -146,14 +176,20 @@ def damaged_details(dataset, tmp_path):
     (dataset / "metadata.json").write_text(json.dumps(record))
 
 
-@pytest.mark.parametrize("spoil, message", [
-    (foreign_statistics, "statistics.json: is not the file that preprocess 1 wrote here"),
-    (foreign_pickle, "pickle/train/2018-02.pkl: is not the file that preprocess 1 wrote here"),
-    (missing_pickle, "pickle/val/2018-03.pkl: is missing"),
-    (unfinished, "belongs to an unfinished step (state 'interrupted'); let the step 'preprocess1' finish"),
-    (other_kind, "is of the kind 'extracted_data', not 'dataset'"),
-    (damaged_details, "metadata.json: is damaged: no usable 'splits'"),
-])
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (foreign_statistics, "statistics.json: is not the file that preprocess 1 wrote here"),
+        (foreign_pickle, "pickle/train/2018-02.pkl: is not the file that preprocess 1 wrote here"),
+        (missing_pickle, "pickle/val/2018-03.pkl: is missing"),
+        (
+            unfinished,
+            "belongs to an unfinished step (state 'interrupted'); let the step 'preprocess1' finish",
+        ),
+        (other_kind, "is of the kind 'extracted_data', not 'dataset'"),
+        (damaged_details, "metadata.json: is damaged: no usable 'splits'"),
+    ],
+)
 def test_what_does_not_belong_together_is_refused(call, dataset, tmp_path, spoil, message):
     spoil(dataset, tmp_path)
     assert message in data.refusal(call(step2, "--source_dir", dataset, "--sequence_length", 20))
@@ -161,7 +197,9 @@ def test_what_does_not_belong_together_is_refused(call, dataset, tmp_path, spoil
         assert read_record(dataset / "tfrecords").state == "failed"
 
 
-def test_tfrecords_of_a_data_set_made_anew_are_not_taken_for_its_own(call, dataset, small, tmp_path, write_split):
+def test_tfrecords_of_a_data_set_made_anew_are_not_taken_for_its_own(
+    call, dataset, small, tmp_path, write_split
+):
     call(step2, "--source_dir", dataset, "--sequence_length", 20)
     tfrecords = tmp_path / "kept"
     shutil.move(dataset / "tfrecords", tfrecords)

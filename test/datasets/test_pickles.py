@@ -15,9 +15,13 @@ from video_prediction_tools.errors import InputError
 def month(tmp_path):
     """A written month: its path and content."""
     rng = np.random.default_rng(0)
-    content = {"times": 1551398400 + 3600 * np.arange(48, dtype=np.int64),
-               "data": rng.normal(280, 5, (48, 5, 6, 2)).astype(np.float32), "variables": ["2t", "msl"],
-               "lat": np.linspace(58, 50, 5), "lon": np.linspace(-10, 2, 6)}
+    content = {
+        "times": 1551398400 + 3600 * np.arange(48, dtype=np.int64),
+        "data": rng.normal(280, 5, (48, 5, 6, 2)).astype(np.float32),
+        "variables": ["2t", "msl"],
+        "lat": np.linspace(58, 50, 5),
+        "lon": np.linspace(-10, 2, 6),
+    }
     path = tmp_path / "2019-03.pkl"
     noted = write_month(path, **content)
     return path, content, noted
@@ -45,7 +49,8 @@ def test_any_pickle_reader_sees_plain_arrays(month):
 
 def test_equal_months_give_equal_bytes(month, tmp_path):
     path, content, noted = month
-    # a view with other strides and freshly made strings: what decides is the content, not how it lies in memory
+    # a view with other strides and freshly made strings: what decides is the content, not how it lies in
+    # memory
     scattered = np.repeat(content["data"], 2, axis=1)[:, ::2]
     again = {**content, "data": scattered, "variables": ["".join(["2", "t"]), "".join(["ms", "l"])]}
     assert write_month(tmp_path / "again.pkl", **again) == noted
@@ -57,8 +62,16 @@ class _Evil:
         return os.system, ("touch /tmp/ambs_test_pickle_was_run",)
 
 
-@pytest.mark.parametrize("content", [_Evil(), {"times": _Evil()}, np.array([os.getcwd], dtype=object),
-                                     np.random.default_rng, pickle.Unpickler])
+@pytest.mark.parametrize(
+    "content",
+    [
+        _Evil(),
+        {"times": _Evil()},
+        np.array([os.getcwd], dtype=object),
+        np.random.default_rng,
+        pickle.Unpickler,
+    ],
+)
 def test_a_pickle_that_wants_to_import_something_is_refused(tmp_path, content):
     path = tmp_path / "evil.pkl"
     path.write_bytes(pickle.dumps(content))
@@ -67,8 +80,16 @@ def test_a_pickle_that_wants_to_import_something_is_refused(tmp_path, content):
     assert not os.path.exists("/tmp/ambs_test_pickle_was_run")
 
 
-@pytest.mark.parametrize("damage", [lambda raw: raw[:200], lambda raw: raw[:len(raw) // 2], lambda raw: b"",
-                                    lambda raw: b"no pickle at all", lambda raw: raw[:50] + b"\xff" * 20 + raw[70:]])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: raw[:200],
+        lambda raw: raw[: len(raw) // 2],
+        lambda raw: b"",
+        lambda raw: b"no pickle at all",
+        lambda raw: raw[:50] + b"\xff" * 20 + raw[70:],
+    ],
+)
 def test_a_damaged_pickle_is_refused(month, damage):
     path = month[0]
     path.write_bytes(damage(path.read_bytes()))
@@ -88,8 +109,13 @@ def test_a_changed_value_is_noticed_by_the_check_sum(month):
 
 def test_other_content_is_refused(tmp_path, month):
     _, content, _ = month
-    wrong = [{"times": content["times"]}, [1, 2], {**content, "data": content["data"].astype(np.float64)},
-             {**content, "data": content["data"][:-1]}, {**content, "variables": ["2t"]}]
+    wrong = [
+        {"times": content["times"]},
+        [1, 2],
+        {**content, "data": content["data"].astype(np.float64)},
+        {**content, "data": content["data"][:-1]},
+        {**content, "variables": ["2t"]},
+    ]
     for number, one in enumerate(wrong):
         path = tmp_path / f"{number}.pkl"
         path.write_bytes(pickle.dumps(one, protocol=5))

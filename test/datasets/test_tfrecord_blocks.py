@@ -45,16 +45,31 @@ def test_the_bytes_are_those_that_tensorflow_writes(block, tmp_path):
     def of_bytes(value):
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
-    example = tf.train.Example(features=tf.train.Features(feature={
-        "frames": of_bytes(frames.tobytes()), "times": of_bytes(times.tobytes()), "dataset": of_bytes(FINGERPRINT.encode()),
-        "shape": tf.train.Feature(int64_list=tf.train.Int64List(value=frames.shape))}))
+    example = tf.train.Example(
+        features=tf.train.Features(
+            feature={
+                "frames": of_bytes(frames.tobytes()),
+                "times": of_bytes(times.tobytes()),
+                "dataset": of_bytes(FINGERPRINT.encode()),
+                "shape": tf.train.Feature(int64_list=tf.train.Int64List(value=frames.shape)),
+            }
+        )
+    )
     with tf.io.TFRecordWriter(str(tmp_path / "tensorflow")) as writer:
         writer.write(example.SerializeToString(deterministic=True))
     assert (tmp_path / "tensorflow").read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize("damage", [lambda raw: raw[:1000], lambda raw: raw[:5000] + b"x" + raw[5001:],
-                                    lambda raw: b"\x01" + raw[1:], lambda raw: b"", lambda raw: b"hello" * 100])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: raw[:1000],
+        lambda raw: raw[:5000] + b"x" + raw[5001:],
+        lambda raw: b"\x01" + raw[1:],
+        lambda raw: b"",
+        lambda raw: b"hello" * 100,
+    ],
+)
 def test_a_damaged_file_is_refused_by_name(block, damage):
     path = block[0]
     path.write_bytes(damage(path.read_bytes()))
@@ -81,15 +96,26 @@ def tfrecords(tmp_path):
     with running(directory, kind="tfrecords", name="x", program="test", arguments={}) as opened:
         blocks = {}
         for split, frames in lengths.items():
-            blocks[split] = [Block(directory / split / f"{number}.tfrecord", 3600 * number, n, count_sequences(n, 20, 1))
-                             for number, n in enumerate(frames)]
+            blocks[split] = [
+                Block(directory / split / f"{number}.tfrecord", 3600 * number, n, count_sequences(n, 20, 1))
+                for number, n in enumerate(frames)
+            ]
             for block in blocks[split]:
-                write_block(block.path, np.zeros((block.frames, 2, 3, 1)), np.arange(block.frames), FINGERPRINT)
+                write_block(
+                    block.path, np.zeros((block.frames, 2, 3, 1)), np.arange(block.frames), FINGERPRINT
+                )
                 opened.add_output(block.path)
         opened.record.details = {
-            "sequence_length": 20, "window_stride": 1, "step_hours": 1, "variables": ["2t"], "height": 2, "width": 3,
-            "dataset_fingerprint": FINGERPRINT, "n_sequences": {},
-            "blocks": {split: block_entries(directory, these) for split, these in blocks.items()}}
+            "sequence_length": 20,
+            "window_stride": 1,
+            "step_hours": 1,
+            "variables": ["2t"],
+            "height": 2,
+            "width": 3,
+            "dataset_fingerprint": FINGERPRINT,
+            "n_sequences": {},
+            "blocks": {split: block_entries(directory, these) for split, these in blocks.items()},
+        }
     return directory
 
 
@@ -102,8 +128,10 @@ def test_the_index_lists_every_sequence_once(tfrecords):
     assert index.blocks["train"][1].path == tfrecords / "train" / "1.tfrecord"
 
 
-@pytest.mark.parametrize("frames, length, stride, expected", [(20, 20, 1, 1), (19, 20, 1, 0), (30, 20, 1, 11),
-                                                              (60, 20, 20, 3), (59, 20, 20, 2)])
+@pytest.mark.parametrize(
+    "frames, length, stride, expected",
+    [(20, 20, 1, 1), (19, 20, 1, 0), (30, 20, 1, 11), (60, 20, 20, 3), (59, 20, 20, 2)],
+)
 def test_number_of_sequences(frames, length, stride, expected):
     assert count_sequences(frames, length, stride) == expected
 

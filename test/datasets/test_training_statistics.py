@@ -43,12 +43,16 @@ def test_by_hand():
 def test_statistics_of_another_data_set_are_refused(tmp_path):
     for name, mean in (("a", 280.0), ("b", 270.0)):
         with running(tmp_path / name, kind="dataset", name=name, program="test", arguments={}) as opened:
-            path = write_statistics(tmp_path / name, {"2t": Moments.of(np.full((2, 2), mean)).statistics()}, [])
+            path = write_statistics(
+                tmp_path / name, {"2t": Moments.of(np.full((2, 2), mean)).statistics()}, []
+            )
             opened.add_output(path)
     record = read_record(tmp_path / "a")
     assert read_statistics(tmp_path / "a", record)["2t"].mean == 280.0
     (tmp_path / "a" / "statistics.json").write_bytes((tmp_path / "b" / "statistics.json").read_bytes())
-    with pytest.raises(InputError, match="statistics.json: is not the file that preprocess 1 wrote here .*another data set"):
+    with pytest.raises(
+        InputError, match="statistics.json: is not the file that preprocess 1 wrote here .*another data set"
+    ):
         read_statistics(tmp_path / "a", record)
     (tmp_path / "a" / "statistics.json").unlink()
     with pytest.raises(InputError, match="does not exist"):

@@ -25,9 +25,14 @@ from video_prediction_tools.datasets.tfrecords import (
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.record import OpenRecord, Record
 
-RECIPE_NAMES = {"sequence_length": "sequence length", "block_length": "block length",
-                "dataset_fingerprint": "content of the data set"}
-_BLOCK_IN_SEQUENCES = 12  # a block of 12 sequence lengths stores 9 % of its hours twice, and is small to shuffle
+RECIPE_NAMES = {
+    "sequence_length": "sequence length",
+    "block_length": "block length",
+    "dataset_fingerprint": "content of the data set",
+}
+_BLOCK_IN_SEQUENCES = (
+    12  # a block of 12 sequence lengths stores 9 % of its hours twice, and is small to shuffle
+)
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,13 @@ class Plan:
         return [block for block in self.blocks if block.path.parent.name == split]
 
 
-def make_plan(data_directory: Path, dataset: Record, observations: Observations, sequence_length: int,
-              block_length: int | None) -> Plan:
+def make_plan(
+    data_directory: Path,
+    dataset: Record,
+    observations: Observations,
+    sequence_length: int,
+    block_length: int | None,
+) -> Plan:
     """Plan the blocks.
 
     Arguments:
@@ -63,15 +73,20 @@ def make_plan(data_directory: Path, dataset: Record, observations: Observations,
         block_length: most time steps of a block; None: 12 sequence lengths.
 
     Raises:
-        InputError: a length that does not fit, the statistics of another data set, a month that is missing, or a split
-            without a gap-free stretch as long as a sequence.
+        InputError: a length that does not fit, the statistics of another data set, a month that is missing,
+            or a split without a gap-free stretch as long as a sequence.
     """
     if sequence_length < 2:
-        raise InputError("--sequence_length", f"{sequence_length} is too short", "a sequence has at least 2 time steps")
+        raise InputError(
+            "--sequence_length", f"{sequence_length} is too short", "a sequence has at least 2 time steps"
+        )
     block_length = _BLOCK_IN_SEQUENCES * sequence_length if block_length is None else block_length
     if block_length < sequence_length:
-        raise InputError("--block_length", f"{block_length} is less than one sequence ({sequence_length})",
-                         f"give at least {sequence_length}; {_BLOCK_IN_SEQUENCES * sequence_length} is the default")
+        raise InputError(
+            "--block_length",
+            f"{block_length} is less than one sequence ({sequence_length})",
+            f"give at least {sequence_length}; {_BLOCK_IN_SEQUENCES * sequence_length} is the default",
+        )
     _check_files(data_directory, dataset, observations)
     directory, step = Path(data_directory) / DIRECTORY, observations.step_hours * time.HOUR
     blocks: list[Block] = []
@@ -79,18 +94,33 @@ def make_plan(data_directory: Path, dataset: Record, observations: Observations,
         runs = time.runs(observations.hours(split), step)
         lengths = [(last - first) // step + 1 for first, last in runs]
         if max(lengths) < sequence_length:
-            raise InputError("--sequence_length", f"{sequence_length} is longer than any gap-free stretch of {split} (the "
-                             f"longest has {max(lengths)} time steps)",
-                             f"give at most {max(lengths)}, or give {split} more data and run the step 'preprocess1' again")
+            raise InputError(
+                "--sequence_length",
+                f"{sequence_length} is longer than any gap-free stretch of {split} (the "
+                f"longest has {max(lengths)} time steps)",
+                f"give at most {max(lengths)}, or give {split} more data and run the step 'preprocess1' "
+                f"again",
+            )
         for (first, _), length in zip(runs, lengths, strict=True):
-            blocks += [_block(directory, split, first + start * step, frames, step, sequence_length)
-                       for start, frames in cut_run(length, sequence_length, block_length)]
+            blocks += [
+                _block(directory, split, first + start * step, frames, step, sequence_length)
+                for start, frames in cut_run(length, sequence_length, block_length)
+            ]
     height, width, _ = observations.shape
-    details = {"sequence_length": sequence_length, "window_stride": 1, "step_hours": observations.step_hours,
-               "variables": list(observations.variables), "height": height, "width": width,
-               "dataset_fingerprint": observations.fingerprint}
-    recipe = {"sequence_length": sequence_length, "block_length": block_length,
-              "dataset_fingerprint": observations.fingerprint}
+    details = {
+        "sequence_length": sequence_length,
+        "window_stride": 1,
+        "step_hours": observations.step_hours,
+        "variables": list(observations.variables),
+        "height": height,
+        "width": width,
+        "dataset_fingerprint": observations.fingerprint,
+    }
+    recipe = {
+        "sequence_length": sequence_length,
+        "block_length": block_length,
+        "dataset_fingerprint": observations.fingerprint,
+    }
     return Plan(directory, tuple(blocks), details, recipe)
 
 
@@ -108,20 +138,26 @@ def cut_run(length: int, sequence_length: int, block_length: int) -> list[tuple[
     sequences = count_sequences(length, sequence_length, 1)
     number = -(-sequences // (block_length - sequence_length + 1))
     edges = [sequences * index // number for index in range(number + 1)] if number else []
-    return [(start, stop - start + sequence_length - 1) for start, stop in zip(edges, edges[1:], strict=False)]
+    return [
+        (start, stop - start + sequence_length - 1) for start, stop in zip(edges, edges[1:], strict=False)
+    ]
 
 
 def kept_blocks(plan: Plan, ranks: Ranks) -> tuple[list[int], bool]:
     """Look at what an earlier run has left; the ranks share the reading.
 
     Returns:
-        The numbers of the blocks that are done and whole, and whether the directory is finished and whole altogether.
+        The numbers of the blocks that are done and whole, and whether the directory is finished and whole
+        altogether.
 
     Raises:
-        InputError: the directory was finished with other arguments or from other data, or its metadata are damaged.
+        InputError: the directory was finished with other arguments or from other data, or its metadata are
+            damaged.
     """
     remedy = f"delete {plan.directory} to make it anew"
-    earlier = ranks.first_tells(lambda: earlier_run(plan.directory, "tfrecords", plan.recipe, RECIPE_NAMES, remedy))
+    earlier = ranks.first_tells(
+        lambda: earlier_run(plan.directory, "tfrecords", plan.recipe, RECIPE_NAMES, remedy)
+    )
     if earlier is None:
         return [], False
     whole = whole_outputs(plan.directory, earlier, ranks)
@@ -155,7 +191,7 @@ def make_block(plan: Plan, observations: Observations, number: int) -> dict[str,
 
 
 def note_blocks(plan: Plan, opened: OpenRecord, done: list[tuple[int, dict[str, Any]]]) -> None:
-    """Keep finished blocks (number, value of `make_block`) in metadata.json, so that they are not done again."""
+    """Keep finished blocks (number, value of `make_block`) in metadata.json: they are not done again."""
     opened.record.outputs.update({_name(plan, plan.blocks[number]): entry for number, entry in done})
     opened.save()
 
@@ -168,17 +204,33 @@ def finish(plan: Plan, opened: OpenRecord) -> float:
     """
     opened.record.details |= plan.details | {
         "n_sequences": {split: sum(block.sequences for block in plan.of(split)) for split in SPLITS},
-        "blocks": {split: block_entries(plan.directory, plan.of(split)) for split in SPLITS}}
-    hours = sum(len(np.unique(np.concatenate([np.arange(block.frames) * plan.details["step_hours"] * time.HOUR + block.start
-                                              for block in plan.of(split)]))) for split in SPLITS)
+        "blocks": {split: block_entries(plan.directory, plan.of(split)) for split in SPLITS},
+    }
+    hours = sum(
+        len(
+            np.unique(
+                np.concatenate(
+                    [
+                        np.arange(block.frames) * plan.details["step_hours"] * time.HOUR + block.start
+                        for block in plan.of(split)
+                    ]
+                )
+            )
+        )
+        for split in SPLITS
+    )
     raw = 4 * hours * plan.details["height"] * plan.details["width"] * len(plan.details["variables"])
     return sum(entry["bytes"] for entry in opened.record.outputs.values()) / raw
 
 
 def _block(directory: Path, split: str, start: int, frames: int, step: int, sequence_length: int) -> Block:
     first, last = (time.compact(moment) for moment in (start, start + (frames - 1) * step))
-    return Block(directory / split / f"{first}_to_{last}.tfrecord", start, frames,
-                 count_sequences(frames, sequence_length, 1))
+    return Block(
+        directory / split / f"{first}_to_{last}.tfrecord",
+        start,
+        frames,
+        count_sequences(frames, sequence_length, 1),
+    )
 
 
 def _name(plan: Plan, block: Block) -> str:
@@ -189,10 +241,17 @@ def _check_files(data_directory: Path, dataset: Record, observations: Observatio
     """Check that statistics and pickles are those of the data set, before anything heavy is begun."""
     statistics = read_statistics(data_directory, dataset)
     if set(statistics) != set(observations.variables):
-        raise InputError(Path(data_directory) / "statistics.json", f"has statistics of {', '.join(sorted(statistics))}, the "
-                         f"data set holds {', '.join(observations.variables)}", "run the step 'preprocess1' again")
+        raise InputError(
+            Path(data_directory) / "statistics.json",
+            f"has statistics of {', '.join(sorted(statistics))}, the "
+            f"data set holds {', '.join(observations.variables)}",
+            "run the step 'preprocess1' again",
+        )
     for name, entry in dataset.outputs.items():
         path = Path(data_directory) / name
         if not path.is_file() or path.stat().st_size != entry["bytes"]:
-            raise InputError(path, "is missing, or has not the size that preprocess 1 wrote",
-                             "run the step 'preprocess1' again, it makes what is missing")
+            raise InputError(
+                path,
+                "is missing, or has not the size that preprocess 1 wrote",
+                "run the step 'preprocess1' again, it makes what is missing",
+            )

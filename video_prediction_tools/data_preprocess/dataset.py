@@ -1,8 +1,8 @@
 """Preprocess 1: the extracted months become a data set - the region's fields by split, statistics, metadata.
 
-The unit of work is the month: one rank reads its file, cuts the region, and writes one pickle for each split that has
-hours in it. What a month adds to the statistics is kept in the metadata and joined in the order of the months, so that
-neither the number of ranks nor a restart changes a digit.
+The unit of work is the month: one rank reads its file, cuts the region, and writes one pickle for each split
+that has hours in it. What a month adds to the statistics is kept in the metadata and joined in the order of
+the months, so that neither the number of ranks nor a restart changes a digit.
 """
 
 import argparse
@@ -32,9 +32,16 @@ from video_prediction_tools.metadata.names import DataName, constants_file, mont
 from video_prediction_tools.metadata.record import OpenRecord, Record
 from video_prediction_tools.metadata.variables import Variable, variable, variables
 
-RECIPE_NAMES = {"years": "choice of years", "months": "choice of months", "variables": "choice of variables",
-                "lat": "region", "lon": "region", "data_split": "data split", "fill": "way to fill missing values",
-                "source": "state of the extracted data"}
+RECIPE_NAMES = {
+    "years": "choice of years",
+    "months": "choice of months",
+    "variables": "choice of variables",
+    "lat": "region",
+    "lon": "region",
+    "data_split": "data split",
+    "fill": "way to fill missing values",
+    "source": "state of the extracted data",
+}
 
 
 @dataclass(frozen=True)
@@ -98,8 +105,13 @@ class Plan:
         """Return the pickle of each split that has hours in a month, relative to the data set's directory."""
         file, request = self.request.files[number], self.request
         members = request.split.members(self.contents[number].times)
-        return {split: month_pickle(request.directory, split, file.year, file.month)
-                .relative_to(request.directory).as_posix() for split, there in members.items() if there.any()}
+        return {
+            split: month_pickle(request.directory, split, file.year, file.month)
+            .relative_to(request.directory)
+            .as_posix()
+            for split, there in members.items()
+            if there.any()
+        }
 
 
 def plan_on_ranks(options: argparse.Namespace, extracted: Record, ranks: Ranks) -> Plan:
@@ -109,16 +121,37 @@ def plan_on_ranks(options: argparse.Namespace, extracted: Record, ranks: Ranks) 
         InputError: see `make_request`, `source.read_content` and `make_plan`.
     """
     corner, nyx = tuple(options.sw_corner), tuple(options.nyx)
-    request = ranks.first_tells(lambda: make_request(
-        options.source_dir, options.destination_dir, extracted, years=options.years, months=options.months,
-        names=options.variables, sw_corner=corner, nyx=nyx, split_file=options.data_split, fill=options.fill))
+    request = ranks.first_tells(
+        lambda: make_request(
+            options.source_dir,
+            options.destination_dir,
+            extracted,
+            years=options.years,
+            months=options.months,
+            names=options.variables,
+            sw_corner=corner,
+            nyx=nyx,
+            split_file=options.data_split,
+            fill=options.fill,
+        )
+    )
     contents = ranks.share_out(request.files, lambda file: source.read_content(file, request.variables))
     return ranks.first_tells(lambda: make_plan(request, contents, corner, nyx))
 
 
-def make_request(source_dir: Path, destination_dir: Path, extracted: Record, *, years: list[int], months: list[int],
-                 names: list[str], sw_corner: tuple[float, float], nyx: tuple[int, int], split_file: Path,
-                 fill: list[str] | None) -> Request:
+def make_request(
+    source_dir: Path,
+    destination_dir: Path,
+    extracted: Record,
+    *,
+    years: list[int],
+    months: list[int],
+    names: list[str],
+    sw_corner: tuple[float, float],
+    nyx: tuple[int, int],
+    split_file: Path,
+    fill: list[str] | None,
+) -> Request:
     """Check what the user asks for.
 
     Raises:
@@ -133,21 +166,48 @@ def make_request(source_dir: Path, destination_dir: Path, extracted: Record, *, 
     asked = tuple(variables(names))
     for one in asked:
         if one.level == "constant":
-            raise InputError("--variables", f"'{one.short_name}' does not change in time and cannot be forecast",
-                             "leave it out: it is taken along from the extracted data by itself")
+            raise InputError(
+                "--variables",
+                f"'{one.short_name}' does not change in time and cannot be forecast",
+                "leave it out: it is taken along from the extracted data by itself",
+            )
     parsed = Fill.parse(fill, tuple(names))
     split = data_split.read_split(split_file)
     years, months = sorted(years), sorted(months)
     split.check_period((year, month) for year in years for month in months)
     files, missing = source.find_months(source_dir, extracted, years, months)
-    name = DataName(years[0], years[-1], months[0], months[-1], nx=nyx[1], ny=nyx[0], lat=sw_corner[0], lon=sw_corner[1],
-                    variables=tuple(names))
-    return Request(source_dir, name, Path(destination_dir) / str(name), tuple(years), tuple(months), asked, split, parsed,
-                   extracted, tuple(files), tuple(missing))
+    name = DataName(
+        years[0],
+        years[-1],
+        months[0],
+        months[-1],
+        nx=nyx[1],
+        ny=nyx[0],
+        lat=sw_corner[0],
+        lon=sw_corner[1],
+        variables=tuple(names),
+    )
+    return Request(
+        source_dir,
+        name,
+        Path(destination_dir) / str(name),
+        tuple(years),
+        tuple(months),
+        asked,
+        split,
+        parsed,
+        extracted,
+        tuple(files),
+        tuple(missing),
+    )
 
 
-def make_plan(request: Request, contents: list[source.MonthContent], sw_corner: tuple[float, float],
-              nyx: tuple[int, int]) -> Plan:
+def make_plan(
+    request: Request,
+    contents: list[source.MonthContent],
+    sw_corner: tuple[float, float],
+    nyx: tuple[int, int],
+) -> Plan:
     """Plan the data set from what the files hold.
 
     Raises:
@@ -158,15 +218,26 @@ def make_plan(request: Request, contents: list[source.MonthContent], sw_corner: 
     step = source.find_step(request.files, contents)
     request.split.check_data(np.concatenate([content.times for content in contents]))
     constants = request.extracted.outputs.get(constants_file(Path()).as_posix(), {})
-    lines = [f"{file.name} {file.digest}\n" for file in request.files] + [f"constants {constants.get('sha256', '')}\n"]
-    recipe = {"years": request.years, "months": request.months, "variables": [one.short_name for one in request.variables],
-              "lat": region.lat.tolist(), "lon": region.lon.tolist(), "data_split": request.split.content,
-              "fill": str(request.fill), "source": hashlib.sha256("".join(lines).encode()).hexdigest()}
-    return Plan(request, tuple(contents), region, step, tuple(source.find_gaps(request.files, contents, step)), recipe)
+    lines = [f"{file.name} {file.digest}\n" for file in request.files] + [
+        f"constants {constants.get('sha256', '')}\n"
+    ]
+    recipe = {
+        "years": request.years,
+        "months": request.months,
+        "variables": [one.short_name for one in request.variables],
+        "lat": region.lat.tolist(),
+        "lon": region.lon.tolist(),
+        "data_split": request.split.content,
+        "fill": str(request.fill),
+        "source": hashlib.sha256("".join(lines).encode()).hexdigest(),
+    }
+    return Plan(
+        request, tuple(contents), region, step, tuple(source.find_gaps(request.files, contents, step)), recipe
+    )
 
 
 class MonthCutter:
-    """Cuts months, one after another, in the same memory; the next month is read while the last is being written.
+    """Cuts months, one after another, in the same memory; the next one is read while the last is written.
 
     Arguments:
         plan: the data set.
@@ -179,19 +250,20 @@ class MonthCutter:
         shape = (most, len(plan.region.lat), len(plan.region.lon), len(plan.names))
         memory = [np.empty(shape, np.float32) for _ in numbers[:2]]
         self._memory = {number: memory[place % 2] for place, number in enumerate(numbers)}
-        self._reader = ThreadPoolExecutor(max_workers=1)  # one: the NetCDF library is for one thread at a time
+        # one thread: the NetCDF library is for one at a time
+        self._reader = ThreadPoolExecutor(max_workers=1)
         self._read_ahead: dict[int, Future] = {}
 
     def cut(self, number: int) -> dict[str, Any]:
         """Write the pickles of one month.
 
         Returns:
-            What the metadata keep of it: ``outputs`` (size and SHA-256 by file), ``moments`` of the training hours by
-            variable, number of values ``filled`` by variable.
+            What the metadata keep of it: ``outputs`` (size and SHA-256 by file), ``moments`` of the training
+            hours by variable, number of values ``filled`` by variable.
 
         Raises:
-            InputError: the file is damaged, holds a time twice with different values, or misses values that may not be
-                filled.
+            InputError: the file is damaged, holds a time twice with different values, or misses values that
+                may not be filled.
         """
         plan, times = self._plan, self._plan.contents[number].times
         self._start(number)
@@ -201,12 +273,21 @@ class MonthCutter:
         outputs = {}
         for split, relative in plan.pickles(number).items():
             hours, first = month.hours[split], month.first[split]
-            data = self._memory[number][first:first + len(hours)]
-            size, digest = write_month(plan.request.directory / relative, times[hours], data, plan.names,
-                                       plan.region.lat, plan.region.lon)
+            data = self._memory[number][first : first + len(hours)]
+            size, digest = write_month(
+                plan.request.directory / relative,
+                times[hours],
+                data,
+                plan.names,
+                plan.region.lat,
+                plan.region.lon,
+            )
             outputs[relative] = {"bytes": size, "sha256": digest}
-        return {"outputs": outputs, "moments": {name: asdict(one) for name, one in month.moments.items() if one.n},
-                "filled": {name: count for name, count in month.filled.items() if count}}
+        return {
+            "outputs": outputs,
+            "moments": {name: asdict(one) for name, one in month.moments.items() if one.n},
+            "filled": {name: count for name, count in month.filled.items() if count},
+        }
 
     def _start(self, number: int) -> None:
         if number not in self._read_ahead:
@@ -215,13 +296,18 @@ class MonthCutter:
     def _read(self, number: int) -> "_MonthRead":
         """Read the hours of all splits into memory."""
         plan, content, file = self._plan, self._plan.contents[number], self._plan.request.files[number]
-        hours = {split: np.flatnonzero(there)
-                 for split, there in plan.request.split.members(content.times).items() if there.any()}
+        hours = {
+            split: np.flatnonzero(there)
+            for split, there in plan.request.split.members(content.times).items()
+            if there.any()
+        }
         # the splits lie one behind the other in memory, so that each is written as it stands
         first = dict(zip(hours, np.cumsum([0, *map(len, hours.values())]).tolist(), strict=False))
         month = _MonthRead(hours, first, dict.fromkeys(plan.names, Moments()), dict.fromkeys(plan.names, 0))
         with source.open_netcdf(file.path) as opened:
-            readers = [source.FieldReader(opened, file.path, content, name, plan.region) for name in plan.names]
+            readers = [
+                source.FieldReader(opened, file.path, content, name, plan.region) for name in plan.names
+            ]
             for split, start, stop in _parts(hours, readers[0].times_at_once):
                 here = first[split] + int(np.searchsorted(hours[split], start))
                 for channel, (name, reader) in enumerate(zip(plan.names, readers, strict=True)):
@@ -230,16 +316,17 @@ class MonthCutter:
                         if not plan.request.fill.method:
                             refuse(file.path, name, _all_parts(reader, content.times))
                         month.filled[name] += plan.request.fill.apply(
-                            fields, channel, name, content.times[start:stop], file.path, plan.region.lat)
+                            fields, channel, name, content.times[start:stop], file.path, plan.region.lat
+                        )
                     if split == "train":
                         month.moments[name] = month.moments[name].joined(Moments.of(fields))
-                    self._memory[number][here:here + stop - start, ..., channel] = fields
+                    self._memory[number][here : here + stop - start, ..., channel] = fields
         return month
 
 
 @dataclass
 class _MonthRead:
-    """A month in memory: positions of each split's hours in the file, where they begin in memory, what was found."""
+    """A month in memory: each split's hours (positions in the file), where they begin, what was found."""
 
     hours: dict[str, np.ndarray]
     first: dict[str, int]
@@ -261,13 +348,15 @@ def _all_parts(reader: source.FieldReader, times: np.ndarray) -> Iterator[tuple[
 
 
 def begin(plan: Plan, opened: OpenRecord, kept: list[int]) -> None:
-    """Forget what is not kept of an earlier run, and write data_split.json and the constants on the region's grid.
+    """Forget what is not kept of an earlier run; write data_split.json and the constants of the region.
 
     Raises:
         InputError: the constants do not fit the months.
     """
     request, record = plan.request, opened.record
-    months = {request.files[number].name: record.details["months"][request.files[number].name] for number in kept}
+    months = {
+        request.files[number].name: record.details["months"][request.files[number].name] for number in kept
+    }
     pickles = {name for number in kept for name in plan.pickles(number).values()}
     record.details = {"recipe": plan.recipe, "months": months}
     record.outputs = {name: record.outputs[name] for name in sorted(pickles)}
@@ -286,7 +375,7 @@ def begin(plan: Plan, opened: OpenRecord, kept: list[int]) -> None:
 
 
 def note_months(plan: Plan, opened: OpenRecord, done: list[tuple[int, dict[str, Any]]]) -> None:
-    """Keep finished months (number, value of `MonthCutter.cut`) in metadata.json, so that they are not done again."""
+    """Keep finished months (number, value of `MonthCutter.cut`) in metadata.json: they are not done again."""
     for number, result in done:
         name = plan.request.files[number].name
         opened.record.details["months"][name] = {"moments": result["moments"], "filled": result["filled"]}
@@ -297,8 +386,10 @@ def note_months(plan: Plan, opened: OpenRecord, done: list[tuple[int, dict[str, 
 def finish(plan: Plan, opened: OpenRecord) -> dict[str, VariableStatistics]:
     """Write the statistics, when all months are done, and what the metadata say of the whole."""
     months = [opened.record.details["months"][file.name]["moments"] for file in plan.request.files]
-    statistics = {name: join(Moments(**month[name]) for month in months if name in month).statistics()
-                  for name in plan.names}
+    statistics = {
+        name: join(Moments(**month[name]) for month in months if name in month).statistics()
+        for name in plan.names
+    }
     opened.record.details |= describe(plan)
     runs = opened.record.details["splits"]["train"]["runs"]
     opened.add_output(write_statistics(plan.request.directory, statistics, runs))
@@ -314,20 +405,28 @@ def describe(plan: Plan) -> dict[str, Any]:
         runs = [[time.text(first), time.text(last)] for first, last in time.runs(hours, plan.step)]
         splits[split] = {"hours": len(hours), "first": runs[0][0], "last": runs[-1][1], "runs": runs}
     extracted = request.extracted.details
-    return {"variables": list(plan.names), "units": [variable(name).units for name in plan.names],
-            "step_hours": plan.step // time.HOUR, "synthetic": bool(extracted.get("synthetic", False)),
-            "source": extracted.get("source", ""), "lat": plan.region.lat.tolist(), "lon": plan.region.lon.tolist(),
-            "fill": str(request.fill), "splits": splits,
-            "gaps": [[time.text(first), time.text(last)] for first, last in plan.gaps],
-            "missing_months": list(request.missing_months), "recipe": plan.recipe}
+    return {
+        "variables": list(plan.names),
+        "units": [variable(name).units for name in plan.names],
+        "step_hours": plan.step // time.HOUR,
+        "synthetic": bool(extracted.get("synthetic", False)),
+        "source": extracted.get("source", ""),
+        "lat": plan.region.lat.tolist(),
+        "lon": plan.region.lon.tolist(),
+        "fill": str(request.fill),
+        "splits": splits,
+        "gaps": [[time.text(first), time.text(last)] for first, last in plan.gaps],
+        "missing_months": list(request.missing_months),
+        "recipe": plan.recipe,
+    }
 
 
 def kept_months(plan: Plan, ranks: Ranks) -> tuple[list[int], bool]:
     """Look at what an earlier run has left; the ranks share the reading.
 
     Returns:
-        The numbers of the months that are done (noted, and all their files whole), and whether the directory is
-        finished and whole altogether.
+        The numbers of the months that are done (noted, and all their files whole), and whether the directory
+        is finished and whole altogether.
 
     Raises:
         InputError: the directory was finished with other arguments, or its metadata are damaged.
@@ -339,22 +438,39 @@ def kept_months(plan: Plan, ranks: Ranks) -> tuple[list[int], bool]:
         return [], False
     whole = whole_outputs(directory, earlier, ranks)
     noted = earlier.details.get("months", {})
-    kept = [number for number, file in enumerate(plan.request.files)
-            if file.name in noted and set(plan.pickles(number).values()) <= whole]
-    return kept, earlier.state == "done" and whole == set(earlier.outputs) and len(kept) == len(plan.request.files)
+    kept = [
+        number
+        for number, file in enumerate(plan.request.files)
+        if file.name in noted and set(plan.pickles(number).values()) <= whole
+    ]
+    finished = earlier.state == "done" and whole == set(earlier.outputs)
+    return kept, finished and len(kept) == len(plan.request.files)
 
 
 def _write_constants(path: Path, fields: dict[str, np.ndarray], region: Region) -> None:
-    with netCDF4.Dataset(path, "w", format="NETCDF4") as file:
-        file.Conventions = "CF-1.8"
-        for name, values, standard, units in (("lat", region.lat, "latitude", "degrees_north"),
-                                              ("lon", region.lon, "longitude", "degrees_east")):
-            file.createDimension(name, len(values))
-            coordinate = file.createVariable(name, "f8", (name,))
-            coordinate.setncatts({"standard_name": standard, "units": units})
-            coordinate[:] = values
-        for name, field in fields.items():
-            about = variable(name)
-            stored = file.createVariable(name, "f4", ("lat", "lon"))
-            stored.setncatts({"standard_name": about.standard_name, "long_name": about.long_name, "units": about.units})
-            stored[:] = field
+    try:
+        with netCDF4.Dataset(path, "w", format="NETCDF4") as file:
+            _fill_constants(file, fields, region)
+    except RuntimeError as error:  # all that the library says of a full disk is 'HDF error'
+        raise InputError(
+            path, f"cannot be written ({error})", "see whether there is space left and start again"
+        ) from error
+
+
+def _fill_constants(file: netCDF4.Dataset, fields: dict[str, np.ndarray], region: Region) -> None:
+    file.Conventions = "CF-1.8"
+    for name, values, standard, units in (
+        ("lat", region.lat, "latitude", "degrees_north"),
+        ("lon", region.lon, "longitude", "degrees_east"),
+    ):
+        file.createDimension(name, len(values))
+        coordinate = file.createVariable(name, "f8", (name,))
+        coordinate.setncatts({"standard_name": standard, "units": units})
+        coordinate[:] = values
+    for name, field in fields.items():
+        about = variable(name)
+        stored = file.createVariable(name, "f4", ("lat", "lon"))
+        stored.setncatts(
+            {"standard_name": about.standard_name, "long_name": about.long_name, "units": about.units}
+        )
+        stored[:] = field

@@ -9,8 +9,11 @@ from video_prediction_tools.datasets import times as time
 from video_prediction_tools.errors import InputError
 
 METHODS = ("mean", "nearest")
-_REMEDY = ("say how to fill missing values with --fill mean, --fill nearest or --fill and one number for each variable, "
-           "or leave the variable out")
+_REMEDY = (
+    "say how to fill missing values with --fill mean, --fill nearest or --fill and one number for each "
+    "variable, "
+    "or leave the variable out"
+)
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,8 @@ class Fill:
     """How to fill missing values.
 
     Arguments:
-        method: '' (refuse them), 'mean' (the mean of the region's other values of the same hour), 'nearest' (the
-            nearest grid point that has a value in the same hour) or 'values'.
+        method: '' (refuse them), 'mean' (the mean of the region's other values of the same hour), 'nearest'
+            (the nearest grid point that has a value in the same hour) or 'values'.
         values: with 'values', one number for each variable, in its unit.
     """
 
@@ -43,15 +46,30 @@ class Fill:
         try:
             values = tuple(float(word) for word in words)
         except ValueError:
-            raise InputError("--fill", f"'{' '.join(words)}' is no way to fill missing values",
-                             "write mean, nearest, or one number for each variable") from None
+            raise InputError(
+                "--fill",
+                f"'{' '.join(words)}' is no way to fill missing values",
+                "write mean, nearest, or one number for each variable",
+            ) from None
         if len(values) != len(variables) or not np.isfinite(values).all():
-            raise InputError("--fill", f"{len(values)} numbers for {len(variables)} variables" if np.isfinite(values).all()
-                             else "the numbers must be finite", f"give one number for each of {' '.join(variables)}")
+            raise InputError(
+                "--fill",
+                f"{len(values)} numbers for {len(variables)} variables"
+                if np.isfinite(values).all()
+                else "the numbers must be finite",
+                f"give one number for each of {' '.join(variables)}",
+            )
         return cls("values", values)
 
-    def apply(self, fields: np.ndarray, channel: int, variable: str, times: np.ndarray, path: object,
-              lat: np.ndarray) -> int:
+    def apply(
+        self,
+        fields: np.ndarray,
+        channel: int,
+        variable: str,
+        times: np.ndarray,
+        path: object,
+        lat: np.ndarray,
+    ) -> int:
         """Fill the missing values of one variable in place.
 
         Arguments:
@@ -74,9 +92,12 @@ class Fill:
             return int(missing.sum())
         for hour in np.flatnonzero(missing.any(axis=(1, 2))):
             if missing[hour].all():
-                raise InputError(path, f"{variable} has no value at all at {time.text(times[hour])}, so that --fill "
-                                 f"{self.method} has nothing to fill from",
-                                 "fill with a number, or extract without this hour")
+                raise InputError(
+                    path,
+                    f"{variable} has no value at all at {time.text(times[hour])}, so that --fill "
+                    f"{self.method} has nothing to fill from",
+                    "fill with a number, or extract without this hour",
+                )
             if self.method == "mean":
                 fields[hour][missing[hour]] = fields[hour][~missing[hour]].mean(dtype=np.float64)
             else:
@@ -109,14 +130,19 @@ def refuse(path: object, variable: str, parts: Iterable[tuple[np.ndarray, np.nda
         if first is None and bad.any():
             first = times[bad.any(axis=(1, 2)).argmax()]
     share = max(100 * missing / number, 0.001)
-    raise InputError(path, f"{variable} has missing values (NaN): {share:.3g} % of the values, first at {time.text(first)}",
-                     _REMEDY)
+    raise InputError(
+        path,
+        f"{variable} has missing values (NaN): {share:.3g} % of the values, first at {time.text(first)}",
+        _REMEDY,
+    )
 
 
 def _fill_nearest(field: np.ndarray, missing: np.ndarray, lat: np.ndarray) -> None:
-    """Fill a field ``[H, W]`` in place from the nearest grid points; a degree of longitude shrinks with latitude."""
+    """Fill a field ``[H, W]`` in place from the nearest grid points, distances as at its latitude."""
     from scipy.ndimage import distance_transform_edt  # takes a second, and is rarely needed
 
     squeeze = max(0.05, float(np.cos(np.deg2rad(np.mean(lat)))))
-    rows, columns = distance_transform_edt(missing, sampling=(1.0, squeeze), return_distances=False, return_indices=True)
+    rows, columns = distance_transform_edt(
+        missing, sampling=(1.0, squeeze), return_distances=False, return_indices=True
+    )
     field[missing] = field[rows[missing], columns[missing]]

@@ -1,7 +1,8 @@
 """Work shared out over MPI ranks: same result for any number of them, and a failure on one ends all.
 
-Months and blocks are independent of each other, so all that is needed are rounds: in each, every rank works on one item,
-and then all tell all how it went. Whoever fails is heard at the end of the round, and every rank raises the same error.
+Months and blocks are independent of each other, so all that is needed are rounds: in each, every rank works
+on one item, and then all tell all how it went. Whoever fails is heard at the end of the round, and every rank
+raises the same error.
 """
 
 import os
@@ -17,8 +18,8 @@ from video_prediction_tools.progress import say
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# number of tasks as Open MPI, MPICH and Intel MPI (also ParaStation), MVAPICH and Slurm tell it to each of them;
-# srun sets SLURM_STEP_NUM_TASKS, the batch script itself has only SLURM_NTASKS
+# number of tasks as Open MPI, MPICH and Intel MPI (also ParaStation), MVAPICH and Slurm tell it to each of
+# them; srun sets SLURM_STEP_NUM_TASKS, the batch script itself has only SLURM_NTASKS
 _TASKS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS")
 
 
@@ -41,7 +42,7 @@ class Ranks:
         return self.rank == 0
 
     def first_does(self, function: Callable[[], Result]) -> Result | None:
-        """Run `function` on the first rank only; its failure is raised on all. Returns its value there, else None."""
+        """Run `function` on the first rank only; its value is returned there, its failure raised on all."""
         outcome = self._try(function) if self.is_first else None
         failure = outcome.failure if outcome else None
         self._raise(self._from_first(failure))
@@ -56,8 +57,12 @@ class Ranks:
         """Return the items that `share_out` gives to this rank, in their order."""
         return [items[number] for number in self._shares(len(items))[self.rank]]
 
-    def share_out(self, items: Sequence[Item], work: Callable[[Item], Result],
-                  done: Callable[[list[tuple[Item, Result]]], None] = lambda round_: None) -> list[Result]:
+    def share_out(
+        self,
+        items: Sequence[Item],
+        work: Callable[[Item], Result],
+        done: Callable[[list[tuple[Item, Result]]], None] = lambda round_: None,
+    ) -> list[Result]:
         """Work on all items, each on one rank, one item a rank and round.
 
         A rank gets items that follow each other, so that it can keep what neighbours share.
@@ -78,7 +83,7 @@ class Ranks:
         for turn in range(len(numbers[0])):
             at_work = [own[turn] for own in numbers if turn < len(own)]
             mine = numbers[self.rank][turn] if turn < len(numbers[self.rank]) else None
-            outcome = None if mine is None else self._try(lambda: work(items[mine]))  # noqa: B023  (called at once)
+            outcome = None if mine is None else self._try(lambda: work(items[mine]))  # noqa: B023
             outcomes = [one for one in self._from_all(outcome) if one is not None]
             self._raise(next((one.failure for one in outcomes if one.failure), None))
             values = [one.value for one in outcomes]
@@ -104,7 +109,7 @@ class Ranks:
         return self._communicator.allgather(value) if self._communicator else [value]
 
     def _meet(self) -> None:
-        """Wait until all ranks are here, asleep: MPI itself waits at full load, which the ranks still at work would feel."""
+        """Wait asleep until all ranks are here (MPI waits at full load, which those at work would feel)."""
         if self._communicator:
             request = self._communicator.Ibarrier()
             while not request.Test():
@@ -138,8 +143,8 @@ def find_ranks() -> Ranks:
     """Find out how many ranks there are; MPI is loaded only where something started several tasks.
 
     Raises:
-        InputError: several tasks were started, and each of them believes that it is alone: all would do all the work,
-            in the same files.
+        InputError: several tasks were started, and each of them believes that it is alone: all would do all
+            the work, in the same files.
     """
     tasks = _tasks()
     if not tasks:
@@ -153,16 +158,25 @@ def find_ranks() -> Ranks:
         if alone_in_job:
             say(f"no MPI library found ({error}): working with one process")
             return Ranks()
-        raise InputError(name, f"{number} tasks were started, but no MPI library can be loaded ({error})",
-                         "load the machine's MPI module or install MPI, or start one task only") from None
+        raise InputError(
+            name,
+            f"{number} tasks were started, but no MPI library can be loaded ({error})",
+            "load the machine's MPI module or install MPI, or start one task only",
+        ) from None
     if MPI.COMM_WORLD.Get_size() > 1:
         return Ranks(MPI.COMM_WORLD)
     if alone_in_job:
-        raise InputError(name, f"the job has {number} tasks, but the program was started as one process",
-                         "start it with srun or mpirun, or give the job one task (--ntasks=1)")
-    raise InputError(name, f"{number} tasks were started, but each of them believes that it is alone",
-                     "start the program with the mpirun that belongs to mpi4py's MPI library, or with srun --mpi=.. as "
-                     "this machine needs it (srun --mpi=list shows the choice), or start one task only")
+        raise InputError(
+            name,
+            f"the job has {number} tasks, but the program was started as one process",
+            "start it with srun or mpirun, or give the job one task (--ntasks=1)",
+        )
+    raise InputError(
+        name,
+        f"{number} tasks were started, but each of them believes that it is alone",
+        "start the program with the mpirun that belongs to mpi4py's MPI library, or with srun --mpi=.. as "
+        "this machine needs it (srun --mpi=list shows the choice), or start one task only",
+    )
 
 
 def _tasks() -> tuple[str, int] | None:

@@ -11,7 +11,9 @@ from video_prediction_tools.metadata.files import TEMPORARY_SUFFIX
 from video_prediction_tools.metadata.record import OpenRecord, Record, find_record
 
 
-def earlier_run(directory: Path, kind: str, recipe: dict[str, Any], names: dict[str, str], remedy: str) -> Record | None:
+def earlier_run(
+    directory: Path, kind: str, recipe: dict[str, Any], names: dict[str, str], remedy: str
+) -> Record | None:
     """Return the record of an earlier run that wanted the same, or None.
 
     Arguments:
@@ -22,25 +24,31 @@ def earlier_run(directory: Path, kind: str, recipe: dict[str, Any], names: dict[
         remedy: what to do when the directory was finished from another recipe.
 
     Raises:
-        InputError: the directory was finished, but from another recipe. (An unfinished one is of no use to anybody and
-            is begun anew.)
+        InputError: the directory was finished, but from another recipe. (An unfinished one is of no use to
+            anybody and is begun anew.)
     """
     record = find_record(directory)
     if record is None:
         return None
     if record.kind != kind:
-        raise InputError(directory, f"holds data of the kind '{record.kind}', not '{kind}'", "give another directory")
+        raise InputError(
+            directory, f"holds data of the kind '{record.kind}', not '{kind}'", "give another directory"
+        )
     recipe, made_with = json.loads(json.dumps(recipe)), record.details.get("recipe", {})
     if made_with == recipe:
         return record
     if "done" in (record.state, *(attempt.get("state") for attempt in record.attempts)):
         other = [names[key] for key in recipe if made_with.get(key) != recipe[key]]
-        raise InputError(directory, f"is there already, made with {' and '.join(f'another {name}' for name in other)}", remedy)
+        raise InputError(
+            directory,
+            f"is there already, made with {' and '.join(f'another {name}' for name in other)}",
+            remedy,
+        )
     return None
 
 
 def whole_outputs(directory: Path, record: Record, ranks: Ranks) -> set[str]:
-    """Return which of the noted files are there with the content that was noted; the ranks share the reading."""
+    """Return which of the noted files are there with the noted content; the ranks share the reading."""
     names, opened = sorted(record.outputs), OpenRecord(directory, record)
     verdicts = ranks.share_out(names, lambda name: opened.is_whole(directory / name))
     return {name for name, whole in zip(names, verdicts, strict=True) if whole}

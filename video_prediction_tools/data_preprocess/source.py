@@ -60,8 +60,9 @@ class MonthContent:
     lon: np.ndarray
 
 
-def find_months(directory: Path, extracted: Record, years: Sequence[int],
-                months: Sequence[int]) -> tuple[list[MonthFile], list[str]]:
+def find_months(
+    directory: Path, extracted: Record, years: Sequence[int], months: Sequence[int]
+) -> tuple[list[MonthFile], list[str]]:
     """Find the files of the months asked for.
 
     Returns:
@@ -84,8 +85,11 @@ def find_months(directory: Path, extracted: Record, years: Sequence[int],
             found.append(MonthFile(year, month, path, entry["sha256"]))
     for year in sorted(years):
         if not any(one.year == year for one in found):
-            raise InputError("--years", f"{directory} holds no data of {year} in the months asked for; {_holds(extracted)}",
-                             "leave the year out, or run the step 'extract' for it")
+            raise InputError(
+                "--years",
+                f"{directory} holds no data of {year} in the months asked for; {_holds(extracted)}",
+                "leave the year out, or run the step 'extract' for it",
+            )
     return found, missing
 
 
@@ -93,7 +97,8 @@ def read_content(file: MonthFile, variables: Sequence[Variable]) -> MonthContent
     """Read and check everything but the fields.
 
     Raises:
-        InputError: the file is damaged, lacks a variable, has another unit, or times that belong to another month.
+        InputError: the file is damaged, lacks a variable, has another unit, or times that belong to another
+            month.
     """
     with open_netcdf(file.path) as opened:
         for name in ("time", "latitude", "longitude"):
@@ -119,7 +124,9 @@ def read_content(file: MonthFile, variables: Sequence[Variable]) -> MonthContent
     # the first entry of a time is kept; every later one is compared with it when the fields are read
     kept = np.maximum.accumulate(np.where(again, 0, np.arange(len(ordered))))
     doubles = tuple((int(positions[kept[index]]), int(positions[index])) for index in np.flatnonzero(again))
-    return MonthContent(ordered[~again], positions[~again], doubles, bool((np.diff(in_file) < 0).any()), lat, lon)
+    return MonthContent(
+        ordered[~again], positions[~again], doubles, bool((np.diff(in_file) < 0).any()), lat, lon
+    )
 
 
 def check_same_grid(files: Sequence[MonthFile], contents: Sequence[MonthContent]) -> None:
@@ -131,8 +138,11 @@ def check_same_grid(files: Sequence[MonthFile], contents: Sequence[MonthContent]
     first = contents[0]
     for file, content in zip(files, contents, strict=True):
         if not (np.array_equal(content.lat, first.lat) and np.array_equal(content.lon, first.lon)):
-            raise InputError(file.path, f"lies on another grid than {files[0].path.name}",
-                             "extract all months with the same area and from the same source")
+            raise InputError(
+                file.path,
+                f"lies on another grid than {files[0].path.name}",
+                "extract all months with the same area and from the same source",
+            )
 
 
 def find_step(files: Sequence[MonthFile], contents: Sequence[MonthContent]) -> int:
@@ -147,22 +157,34 @@ def find_step(files: Sequence[MonthFile], contents: Sequence[MonthContent]) -> i
     differences, counts = np.unique(np.diff(times), return_counts=True)
     step = int(differences[counts.argmax()])
     if step % time.HOUR or (24 * time.HOUR) % step:
-        raise InputError(files[0].path, f"has irregular time steps (most are {step / time.HOUR:g} hours long)",
-                         "extract data with a step of 1, 3 or 6 hours")
+        raise InputError(
+            files[0].path,
+            f"has irregular time steps (most are {step / time.HOUR:g} hours long)",
+            "extract data with a step of 1, 3 or 6 hours",
+        )
     if times[0] % time.HOUR:
-        raise InputError(files[0].path, f"has times off the full hour ({time.text(times[0])})",
-                         "extract values at full hours")
+        raise InputError(
+            files[0].path,
+            f"has times off the full hour ({time.text(times[0])})",
+            "extract values at full hours",
+        )
     phases, counts = np.unique(times % step, return_counts=True)
     phase = phases[counts.argmax()]
     for file, content in zip(files, contents, strict=True):
         off = content.times[content.times % step != phase]
         if len(off):
-            raise InputError(file.path, f"has irregular time steps: {time.text(off[0])} lies between the steps of "
-                             f"{step // time.HOUR} hours", "extract data with the same step throughout")
+            raise InputError(
+                file.path,
+                f"has irregular time steps: {time.text(off[0])} lies between the steps of "
+                f"{step // time.HOUR} hours",
+                "extract data with the same step throughout",
+            )
     return step
 
 
-def find_gaps(files: Sequence[MonthFile], contents: Sequence[MonthContent], step: int) -> list[tuple[int, int]]:
+def find_gaps(
+    files: Sequence[MonthFile], contents: Sequence[MonthContent], step: int
+) -> list[tuple[int, int]]:
     """Return first and last missing time of each gap inside the months that there are."""
     times = np.concatenate([content.times for content in contents])
     first, last, phase = times[0], times[-1], times[0] % step
@@ -185,8 +207,13 @@ def open_netcdf(path: Path) -> Iterator[netCDF4.Dataset]:
         with netCDF4.Dataset(path) as opened:
             opened.set_auto_maskandscale(False)
             yield opened
-    except (OSError, RuntimeError) as error:  # what netCDF4 raises for a file it cannot open, or a part it cannot read
-        raise InputError(path, f"cannot be read, it is damaged or no NetCDF file ({error})", REMEDY) from error
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # what netCDF4 raises for a file it cannot open, or a part it cannot read
+        raise InputError(
+            path, f"cannot be read, it is damaged or no NetCDF file ({error})", REMEDY
+        ) from error
 
 
 class FieldReader:
@@ -203,7 +230,9 @@ class FieldReader:
         InputError: a time is there twice with different values.
     """
 
-    def __init__(self, opened: netCDF4.Dataset, path: Path, content: MonthContent, variable: str, region: Region):
+    def __init__(
+        self, opened: netCDF4.Dataset, path: Path, content: MonthContent, variable: str, region: Region
+    ):
         self._stored, self._region = opened[variable], region
         self._marked = getattr(self._stored, "_FillValue", netCDF4.default_fillvals["f4"])
         self._all = None
@@ -211,19 +240,22 @@ class FieldReader:
             fields = region.cut(self._stored, slice(None))
             for one, other in content.doubles:
                 if not np.array_equal(fields[one], fields[other], equal_nan=True):
-                    raise InputError(path, f"holds {time.text(opened['time'][one])} twice, with different values of "
-                                     f"{variable}", "find out which one is right and extract the month again")
+                    raise InputError(
+                        path,
+                        f"holds {time.text(opened['time'][one])} twice, with different values of {variable}",
+                        "find out which one is right and extract the month again",
+                    )
             self._all = fields[content.order]
 
     @property
     def times_at_once(self) -> int:
-        """How many times to read at once: whole chunks of the file (each is decompressed once), and not too many."""
+        """How many times to read at once: whole chunks of the file (each decompressed once), not too many."""
         chunks = self._stored.chunking()
         chunk = chunks[0] if isinstance(chunks, list) else 1
         return chunk * max(1, _TIMES_AT_ONCE // chunk)
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Return float32 ``[T, H, W]`` at ``content.times[start:stop]``; what the file marks as missing is NaN."""
+        """Return float32 ``[T, H, W]`` at ``content.times[start:stop]``; missing values are NaN."""
         if self._all is not None:
             fields = self._all[start:stop]
         else:
@@ -233,8 +265,10 @@ class FieldReader:
         return fields
 
 
-def read_constants(directory: Path, extracted: Record, content: MonthContent, region: Region) -> dict[str, np.ndarray]:
-    """Read the fields that do not change in time, by short name (float32 ``[H, W]``; none where none were extracted).
+def read_constants(
+    directory: Path, extracted: Record, content: MonthContent, region: Region
+) -> dict[str, np.ndarray]:
+    """Read the fields that do not change in time (float32 ``[H, W]`` by short name; none if not extracted).
 
     Raises:
         InputError: they lie on another grid than the months, or have missing values in the region.
@@ -245,10 +279,16 @@ def read_constants(directory: Path, extracted: Record, content: MonthContent, re
         return {}
     _check_size(path, entry)
     with open_netcdf(path) as opened:
-        if not (np.array_equal(opened["latitude"][:], content.lat) and np.array_equal(opened["longitude"][:], content.lon)):
+        if not (
+            np.array_equal(opened["latitude"][:], content.lat)
+            and np.array_equal(opened["longitude"][:], content.lon)
+        ):
             raise InputError(path, "lies on another grid than the months", REMEDY)
-        fields = {name: region.cut(stored) for name, stored in opened.variables.items()
-                  if stored.dimensions == ("latitude", "longitude")}
+        fields = {
+            name: region.cut(stored)
+            for name, stored in opened.variables.items()
+            if stored.dimensions == ("latitude", "longitude")
+        }
     for name, field in fields.items():
         if not np.isfinite(field).all():
             raise InputError(path, f"{name} has missing values in the region", REMEDY)
@@ -263,15 +303,25 @@ def _check_variable(path: Path, opened: netCDF4.Dataset, variable: Variable) -> 
     if stored.dimensions != ("time", "latitude", "longitude") or stored.dtype != np.float32:
         raise InputError(path, f"has {name} in another shape or type than the extraction writes", REMEDY)
     if getattr(stored, "units", "") != variable.units:
-        raise InputError(path, f"has {name} in '{getattr(stored, 'units', '')}', not in '{variable.units}'", REMEDY)
+        raise InputError(
+            path, f"has {name} in '{getattr(stored, 'units', '')}', not in '{variable.units}'", REMEDY
+        )
 
 
 def _check_size(path: Path, entry: dict) -> None:
     if not path.is_file():
-        raise InputError(path, "does not exist, but the extraction's metadata.json names it", "run the step 'extract' again")
+        raise InputError(
+            path,
+            "does not exist, but the extraction's metadata.json names it",
+            "run the step 'extract' again",
+        )
     if path.stat().st_size != entry["bytes"]:
-        raise InputError(path, f"has {path.stat().st_size} bytes where the extraction wrote {entry['bytes']} (cut short or "
-                         "exchanged)", REMEDY)
+        raise InputError(
+            path,
+            f"has {path.stat().st_size} bytes where the extraction wrote {entry['bytes']} (cut short or "
+            "exchanged)",
+            REMEDY,
+        )
 
 
 def _holds(extracted: Record) -> str:

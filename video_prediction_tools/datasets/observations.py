@@ -1,7 +1,7 @@
 """The observed fields of a data set by time, whatever split they lie in; read from the monthly pickles.
 
-Postprocessing takes its truth, the persistence of the day before and the climatology from here: the hours before a
-test sequence may lie in another split, which is no leak for a field that is not forecast.
+Postprocessing takes its truth, the persistence of the day before and the climatology from here: the hours
+before a test sequence may lie in another split, which is no leak for a field that is not forecast.
 """
 
 from collections import OrderedDict
@@ -91,7 +91,8 @@ class Observations:
         The pickles are read one by one: memory holds one month and the result.
 
         Returns:
-            float32 ``[12, 24, H, W, C]``, physical units, month 1..12 and hour 0..23 UTC; NaN where there are no data.
+            float32 ``[12, 24, H, W, C]``, physical units, month 1..12 and hour 0..23 UTC; NaN where there are
+            no data.
         """
         sums = np.zeros((12, 24, *self.shape), np.float64)
         counts = np.zeros((12, 24), np.int64)
@@ -110,7 +111,9 @@ class Observations:
         key = (year, month)
         if key not in self._months:
             start, stop = time.month_start(year, month), time.month_start(year, month + 1)
-            splits = [split for split, hours in self._hours.items() if np.any((hours >= start) & (hours < stop))]
+            splits = [
+                split for split, hours in self._hours.items() if np.any((hours >= start) & (hours < stop))
+            ]
             parts = [self._read(split, year, month) for split in splits]
             times = np.concatenate([part["times"] for part in parts])
             data = parts[0]["data"] if len(parts) == 1 else np.concatenate([part["data"] for part in parts])
@@ -123,18 +126,25 @@ class Observations:
 
     def _read(self, split: str, year: int, month: int) -> dict:
         path = month_pickle(self.directory, split, year, month)
-        content = read_month(path, self._outputs.get(path.relative_to(self.directory).as_posix(), {}).get("sha256", ""))
+        content = read_month(
+            path, self._outputs.get(path.relative_to(self.directory).as_posix(), {}).get("sha256", "")
+        )
         start, stop = time.month_start(year, month), time.month_start(year, month + 1)
         hours = self._hours[split]
-        if (content["variables"] != list(self.variables) or content["data"].shape[1:] != self.shape
-                or not np.array_equal(content["times"], hours[(hours >= start) & (hours < stop)])):
+        if (
+            content["variables"] != list(self.variables)
+            or content["data"].shape[1:] != self.shape
+            or not np.array_equal(content["times"], hours[(hours >= start) & (hours < stop)])
+        ):
             raise InputError(path, "does not fit the data set's metadata.json", _REMEDY)
         return content
 
 
 def _expand(runs: list[list[str]], step: int) -> np.ndarray:
     """Return the times (int64 ``[N]``) of runs given by their first and last hour."""
-    parts = [np.arange(time.seconds(first), time.seconds(last) + 1, step, dtype=np.int64) for first, last in runs]
+    parts = [
+        np.arange(time.seconds(first), time.seconds(last) + 1, step, dtype=np.int64) for first, last in runs
+    ]
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 

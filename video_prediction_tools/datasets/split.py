@@ -16,8 +16,10 @@ from video_prediction_tools.metadata.files import read_json
 
 SPLITS = ("train", "val", "test")
 FILE_NAME = "data_split.json"
-_EXAMPLE = ('write for example {"train": {"2017": [1, 2, 3]}, "val": [["2019-03-01", "2019-03-10"]], '
-            '"test": [["2019-03-11T00", "2019-03-20T23"]]}')
+_EXAMPLE = (
+    'write for example {"train": {"2017": [1, 2, 3]}, "val": [["2019-03-01", "2019-03-10"]], '
+    '"test": [["2019-03-11T00", "2019-03-20T23"]]}'
+)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}(:00(:00)?)?)?")
 
 
@@ -47,8 +49,10 @@ class DataSplit:
     def members(self, times: np.ndarray) -> dict[str, np.ndarray]:
         """Return for each split which of the times (int64 ``[N]``) belong to it (bool ``[N]``)."""
         times = np.asarray(times, np.int64)
-        return {split: np.logical_or.reduce([(times >= part.start) & (times < part.stop) for part in ranges])
-                for split, ranges in self.ranges.items()}
+        return {
+            split: np.logical_or.reduce([(times >= part.start) & (times < part.stop) for part in ranges])
+            for split, ranges in self.ranges.items()
+        }
 
     def check_period(self, months: Iterable[tuple[int, int]], flag: str = "--years and --months") -> None:
         """Check that every range begins and ends within the months asked for.
@@ -60,8 +64,11 @@ class DataSplit:
         start, stop = time.month_start(*months[0]), time.month_start(months[-1][0], months[-1][1] + 1)
         for split, part in self._all():
             if part.start < start or part.stop > stop:
-                raise InputError(self.path, f"{split} {part.label} lies outside the data: {flag} ask for "
-                                 f"{_label(start, stop)}", "change the split, or ask for more years or months")
+                raise InputError(
+                    self.path,
+                    f"{split} {part.label} lies outside the data: {flag} ask for {_label(start, stop)}",
+                    "change the split, or ask for more years or months",
+                )
 
     def check_data(self, times: np.ndarray) -> None:
         """Check that every range holds some of the times that there are (int64 ``[N]``, ascending).
@@ -71,9 +78,12 @@ class DataSplit:
         """
         for split, part in self._all():
             if not np.any((times >= part.start) & (times < part.stop)):
-                raise InputError(self.path, f"{split} {part.label} lies outside the data, which cover "
-                                 f"{time.text(times[0])}..{time.text(times[-1])}",
-                                 f"take it out of {split}, or extract the data for it")
+                raise InputError(
+                    self.path,
+                    f"{split} {part.label} lies outside the data, which cover "
+                    f"{time.text(times[0])}..{time.text(times[-1])}",
+                    f"take it out of {split}, or extract the data for it",
+                )
 
     def _all(self) -> list[tuple[str, Range]]:
         return [(split, part) for split in SPLITS for part in self.ranges[split]]
@@ -82,8 +92,9 @@ class DataSplit:
 def read_split(path: Path) -> DataSplit:
     """Read a data split.
 
-    For each of train, val and test the file has either years with their months, ``{"2019": [1, 2]}``, or ranges of
-    dates, ``[["2019-03-01", "2019-03-22T23"]]``, both ends included; a date alone as the end means its last hour.
+    For each of train, val and test the file has either years with their months, ``{"2019": [1, 2]}``, or
+    ranges of dates, ``[["2019-03-01", "2019-03-22T23"]]``, both ends included; a date alone as the end means
+    its last hour.
 
     Raises:
         InputError: the file is missing, no such split, or its parts are empty or overlap.
@@ -101,8 +112,10 @@ def read_split(path: Path) -> DataSplit:
             raise InputError(path, f"has no '{split}'", _EXAMPLE)
         if not content[split]:
             raise InputError(path, f"{split} is empty", "give it at least one month or range of dates")
-    ranges = {split: tuple(sorted(_ranges(path, split, content[split]), key=lambda part: part.start))
-              for split in SPLITS}
+    ranges = {
+        split: tuple(sorted(_ranges(path, split, content[split]), key=lambda part: part.start))
+        for split in SPLITS
+    }
     split = DataSplit(path, content, ranges)
     for one, other in combinations(split._all(), 2):
         _refuse_overlap(path, *sorted((one, other), key=lambda named: named[1].start))
@@ -135,7 +148,9 @@ def _months(path: Path, split: str, year: str, months: Any) -> list[Range]:
         raise InputError(path, f"{split}: {year} has no list of months", f'write "{year}": [1, 2, 3]')
     for month in months:
         if isinstance(month, bool) or not isinstance(month, int) or not 1 <= month <= 12:
-            raise InputError(path, f"{split}: {year} has the month {json.dumps(month)}", "months are numbers from 1 to 12")
+            raise InputError(
+                path, f"{split}: {year} has the month {json.dumps(month)}", "months are numbers from 1 to 12"
+            )
     spans = [(time.month_start(int(year), month), time.month_start(int(year), month + 1)) for month in months]
     return [Range(*span, _label(*span)) for span in spans]
 
@@ -149,8 +164,11 @@ def _dates(path: Path, split: str, pair: Any) -> Range:
                 raise ValueError(f"'{end}' is not a date")
         start, stop = (time.seconds(end) for end in pair)
     except ValueError as error:
-        raise InputError(path, f"{split}: {json.dumps(pair)} is not a range of dates ({error})",
-                         "write dates as 2019-03-22 or 2019-03-22T23 (UTC, whole hours)") from None
+        raise InputError(
+            path,
+            f"{split}: {json.dumps(pair)} is not a range of dates ({error})",
+            "write dates as 2019-03-22 or 2019-03-22T23 (UTC, whole hours)",
+        ) from None
     stop += time.HOUR if "T" in pair[1] else 24 * time.HOUR
     if stop <= start:
         raise InputError(path, f"{split}: {pair[0]}..{pair[1]} ends before it begins", "exchange the two")
@@ -172,7 +190,7 @@ def _refuse_overlap(path: Path, first: tuple[str, Range], second: tuple[str, Ran
 
 
 def _label(start: int, stop: int) -> str:
-    """Name a stretch of time as shortly as it goes: 2019, 2019-03, 2019-03-01..22, 2019-03-01T06..2019-03-02T05."""
+    """Name a stretch of time shortly: 2019, 2019-03, 2019-03-01..22, 2019-03-01T06..2019-03-02T05."""
     (year, month), (stop_year, stop_month) = time.year_and_month(start), time.year_and_month(stop)
     if start == time.month_start(year, month) and stop == time.month_start(stop_year, stop_month):
         if stop == time.month_start(year, month + 1):

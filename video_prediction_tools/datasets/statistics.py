@@ -36,9 +36,9 @@ class VariableStatistics:
 class Moments:
     """What statistics are made of, so that parts of the data can be worked out apart and added up.
 
-    The squares are those of the deviations from the part's own mean, and parts are joined with the formula of Chan,
-    Golub and LeVeque (1983, The American Statistician 37, 242-247, equation 2.1): sums of plain squares would lose the
-    standard deviation of a variable such as msl (1e5 Pa, deviations of 1e2) to rounding.
+    The squares are those of the deviations from the part's own mean, and parts are joined with the formula of
+    Chan, Golub and LeVeque (1983, The American Statistician 37, 242-247, equation 2.1): sums of plain squares
+    would lose the standard deviation of a variable such as msl (1e5 Pa, deviations of 1e2) to rounding.
     """
 
     n: int = 0
@@ -52,7 +52,7 @@ class Moments:
         """Work out the moments of an array ``[T, ...]``, in double precision and with little memory."""
         total = cls()
         for start in range(0, len(values), _HOURS_AT_ONCE):
-            part = values[start:start + _HOURS_AT_ONCE]
+            part = values[start : start + _HOURS_AT_ONCE]
             deviations = part.astype(np.float64).ravel()
             mean = float(deviations.mean())
             deviations -= mean
@@ -66,9 +66,13 @@ class Moments:
             return self if self.n else other
         n = self.n + other.n
         apart = other.mean - self.mean
-        return Moments(n, self.mean + apart * other.n / n,
-                       self.squares + other.squares + apart * apart * self.n * other.n / n,
-                       min(self.min, other.min), max(self.max, other.max))
+        return Moments(
+            n,
+            self.mean + apart * other.n / n,
+            self.squares + other.squares + apart * apart * self.n * other.n / n,
+            min(self.min, other.min),
+            max(self.max, other.max),
+        )
 
     def statistics(self) -> VariableStatistics:
         """Return the statistics that these moments stand for."""
@@ -83,7 +87,9 @@ def join(parts: Iterable[Moments]) -> Moments:
     return total
 
 
-def write_statistics(directory: Path, statistics: dict[str, VariableStatistics], train_ranges: list[list[str]]) -> Path:
+def write_statistics(
+    directory: Path, statistics: dict[str, VariableStatistics], train_ranges: list[list[str]]
+) -> Path:
     """Write statistics.json.
 
     Arguments:
@@ -92,7 +98,9 @@ def write_statistics(directory: Path, statistics: dict[str, VariableStatistics],
         train_ranges: first and last hour of each gap-free run of the training split that they were made from.
     """
     path = Path(directory) / FILE_NAME
-    write_json(path, {"variables": {name: asdict(one) for name, one in statistics.items()}, "ranges": train_ranges})
+    write_json(
+        path, {"variables": {name: asdict(one) for name, one in statistics.items()}, "ranges": train_ranges}
+    )
     return path
 
 
@@ -109,7 +117,9 @@ def read_statistics(directory: Path, dataset: Record) -> dict[str, VariableStati
     path = Path(directory) / FILE_NAME
     content = read_json(path, _REMEDY)
     if dataset.outputs.get(FILE_NAME, {}).get("sha256") != sha256(path):
-        raise InputError(path, "is not the file that preprocess 1 wrote here (changed, or of another data set)", _REMEDY)
+        raise InputError(
+            path, "is not the file that preprocess 1 wrote here (changed, or of another data set)", _REMEDY
+        )
     try:
         return {name: VariableStatistics(**entry) for name, entry in content["variables"].items()}
     except (KeyError, TypeError, AttributeError):

@@ -1,8 +1,8 @@
 """TFRecords: gap-free blocks of consecutive hours, one a file, and the index of them (docs/data_formats.md).
 
-A block of T frames holds the sequences (windows of `sequence_length` frames) that begin in it; neighbouring blocks of a
-run overlap by `sequence_length` - 1 frames, so that every sequence lies in exactly one block. TensorFlow is imported by
-the functions that need it: to look at the index is quick.
+A block of T frames holds the sequences (windows of `sequence_length` frames) that begin in it; neighbouring
+blocks of a run overlap by `sequence_length` - 1 frames, so that every sequence lies in exactly one block.
+TensorFlow is imported by the functions that need it: to look at the index is quick.
 """
 
 from collections.abc import Sequence
@@ -76,10 +76,15 @@ class BlockIndex:
         """List every sequence of a split once, in order of time.
 
         Returns:
-            int64 ``[N, 2]``: number of the block in ``blocks[split]``, and the sequence's first frame in that block.
+            int64 ``[N, 2]``: number of the block in ``blocks[split]``, and the sequence's first frame in that
+            block.
         """
-        parts = [np.stack([np.full(block.sequences, number), np.arange(block.sequences) * self.window_stride], axis=1)
-                 for number, block in enumerate(self.blocks[split])]
+        parts = [
+            np.stack(
+                [np.full(block.sequences, number), np.arange(block.sequences) * self.window_stride], axis=1
+            )
+            for number, block in enumerate(self.blocks[split])
+        ]
         return np.concatenate(parts).astype(np.int64) if parts else np.zeros((0, 2), np.int64)
 
 
@@ -91,25 +96,43 @@ def read_index(directory: Path, dataset_fingerprint: str | None = None) -> Block
         dataset_fingerprint: of the data set that they should belong to (None: not compared).
 
     Raises:
-        InputError: preprocess 2 has not finished, the metadata are damaged, a file is missing or was cut short, or
-            the TFRecords belong to another data set.
+        InputError: preprocess 2 has not finished, the metadata are damaged, a file is missing or was cut
+            short, or the TFRecords belong to another data set.
     """
     directory = Path(directory)
     record = require_done(directory, "tfrecords", "preprocess2")
     details = record.details
     try:
         index = BlockIndex(
-            directory, details["dataset_fingerprint"], record.fingerprint(), int(details["sequence_length"]),
-            int(details["window_stride"]), int(details["step_hours"]), tuple(details["variables"]),
-            int(details["height"]), int(details["width"]),
-            {split: tuple(Block(directory / entry["file"], int(entry["start"]), int(entry["frames"]),
-                                int(entry["sequences"])) for entry in details["blocks"][split]) for split in SPLITS})
+            directory,
+            details["dataset_fingerprint"],
+            record.fingerprint(),
+            int(details["sequence_length"]),
+            int(details["window_stride"]),
+            int(details["step_hours"]),
+            tuple(details["variables"]),
+            int(details["height"]),
+            int(details["width"]),
+            {
+                split: tuple(
+                    Block(
+                        directory / entry["file"],
+                        int(entry["start"]),
+                        int(entry["frames"]),
+                        int(entry["sequences"]),
+                    )
+                    for entry in details["blocks"][split]
+                )
+                for split in SPLITS
+            },
+        )
         sizes = {directory / name: int(entry["bytes"]) for name, entry in record.outputs.items()}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(directory / FILE_NAME, f"is damaged: no usable {error}", _REMEDY) from None
     if dataset_fingerprint is not None and index.dataset_fingerprint != dataset_fingerprint:
-        raise InputError(directory, "was made from another data set than the one in the directory above",
-                         _FOREIGN_REMEDY)
+        raise InputError(
+            directory, "was made from another data set than the one in the directory above", _FOREIGN_REMEDY
+        )
     for block in (block for blocks in index.blocks.values() for block in blocks):
         if not block.path.is_file():
             raise InputError(block.path, "does not exist", _REMEDY)
@@ -118,7 +141,9 @@ def read_index(directory: Path, dataset_fingerprint: str | None = None) -> Block
     return index
 
 
-def write_block(path: Path, frames: np.ndarray, times: np.ndarray, dataset_fingerprint: str) -> tuple[int, str]:
+def write_block(
+    path: Path, frames: np.ndarray, times: np.ndarray, dataset_fingerprint: str
+) -> tuple[int, str]:
     """Write one block, whole or not at all, without TensorFlow (see `_example`).
 
     Arguments:
@@ -130,8 +155,12 @@ def write_block(path: Path, frames: np.ndarray, times: np.ndarray, dataset_finge
     Returns:
         Size in bytes and SHA-256 of the file: equal content gives equal bytes.
     """
-    record = _example(frames=np.asarray(frames, "<f4").tobytes(), times=np.asarray(times, "<i8").tobytes(),
-                      shape=frames.shape, dataset=dataset_fingerprint.encode())
+    record = _example(
+        frames=np.asarray(frames, "<f4").tobytes(),
+        times=np.asarray(times, "<i8").tobytes(),
+        shape=frames.shape,
+        dataset=dataset_fingerprint.encode(),
+    )
     length = sum(len(part) for part in record).to_bytes(8, "little")
     with whole_file(path) as temporary, open(temporary, "wb") as handle:
         sink = HashedFile(handle)
@@ -166,8 +195,8 @@ def read_block(path: Path, dataset_fingerprint: str) -> tuple[np.ndarray, np.nda
         times int64 ``[T]`` and frames float32 ``[T, H, W, C]`` (read-only views of TensorFlow's memory).
 
     Raises:
-        InputError: the file is missing or damaged (every record has a check sum), no block of AMBS, or belongs to
-            another data set.
+        InputError: the file is missing or damaged (every record has a check sum), no block of AMBS, or
+            belongs to another data set.
     """
     import tensorflow as tf
 
@@ -197,17 +226,27 @@ def count_sequences(frames: int, sequence_length: int, window_stride: int) -> in
 
 def block_entries(directory: Path, blocks: Sequence[Block]) -> list[dict[str, Any]]:
     """Return blocks as metadata.json lists them."""
-    return [{"file": block.path.relative_to(directory).as_posix(), "start": block.start, "frames": block.frames,
-             "sequences": block.sequences} for block in blocks]
+    return [
+        {
+            "file": block.path.relative_to(directory).as_posix(),
+            "start": block.start,
+            "frames": block.frames,
+            "sequences": block.sequences,
+        }
+        for block in blocks
+    ]
 
 
 def _example(**features: bytes | tuple[int, ...]) -> list[bytes]:
     """Serialise a ``tf.train.Example``, as parts to be written one after another (joining them would copy).
 
-    A TFRecord file is a sequence of (length, check sum of it, record, check sum of it), and an Example is a protocol
-    buffer: Example {1: Features {1: map entry {1: name, 2: Feature {1: bytes list {1: ..} or 3: int64 list {1: ..}}}}}
-    (tensorflow/core/example/example.proto and feature.proto). To write that takes these lines; TensorFlow would take
-    seconds to import and some 500 MB, on each rank of a step that has no other use for it. The tests read it with TensorFlow.
+    A TFRecord file is a sequence of (length, check sum of it, record, check sum of it), and an Example is a
+    protocol
+    buffer: Example {1: Features {1: map entry {1: name, 2: Feature {1: bytes list {1: ..} or 3: int64 list
+        {1: ..}}}}}
+    (tensorflow/core/example/example.proto and feature.proto). To write that takes these lines; TensorFlow
+    would take seconds to import and some 500 MB, on each rank of a step that has no other use for it. The
+    tests read it with TensorFlow.
     """
     entries: list[bytes] = []
     for name, value in sorted(features.items()):
@@ -234,7 +273,7 @@ def _varint(number: int) -> bytes:
 
 
 def _masked_crc(parts: Sequence[bytes]) -> bytes:
-    """Return the check sum of a record: CRC-32C, rotated and shifted so that it is no CRC of itself (TFRecord format)."""
+    """Return the check sum of a record: CRC-32C, rotated and shifted as the TFRecord format wants it."""
     crc = 0
     for part in parts:
         crc = google_crc32c.extend(crc, part)

@@ -59,7 +59,7 @@ def compact(seconds_: int) -> str:
 
 
 def as_slice(positions: np.ndarray) -> slice | np.ndarray:
-    """Return positions (int ``[N]``) as a slice where they follow each other: a slice of an array needs no copy."""
+    """Return positions (int ``[N]``) as a slice where they follow each other: a slice needs no copy."""
     if len(positions) and np.array_equal(positions, np.arange(positions[0], positions[0] + len(positions))):
         return slice(int(positions[0]), int(positions[0]) + len(positions))
     return positions

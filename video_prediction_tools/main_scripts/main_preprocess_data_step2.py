@@ -16,13 +16,30 @@ PROGRAM = Path(__file__).name
 
 def build_parser() -> Parser:
     """Return the parser of this program."""
-    parser = Parser(__doc__ + " Runs on any number of MPI ranks (mpirun -n 4 ..), one included, with the same result.")
+    parser = Parser(
+        __doc__ + " Runs on any number of MPI ranks (mpirun -n 4 ..), one included, with the same result."
+    )
     add = parser.add_argument
-    add("--source_dir", type=Path, required=True, help="data set of preprocess 1, <base>/PreprocessedData/<data_name>; the "
-        "TFRecords are written to the directory tfrecords in it")
-    add("--sequence_length", type=int, default=20, help="context and lead frames of a sequence together, in time steps")
-    add("--block_length", type=int, default=None, help="most time steps in one file; neighbouring files overlap by a "
-        "sequence length less one, so short blocks take more space (default: 12 sequence lengths)")
+    add(
+        "--source_dir",
+        type=Path,
+        required=True,
+        help="data set of preprocess 1, <base>/PreprocessedData/<data_name>; the "
+        "TFRecords are written to the directory tfrecords in it",
+    )
+    add(
+        "--sequence_length",
+        type=int,
+        default=20,
+        help="context and lead frames of a sequence together, in time steps",
+    )
+    add(
+        "--block_length",
+        type=int,
+        default=None,
+        help="most time steps in one file; neighbouring files overlap by a "
+        "sequence length less one, so short blocks take more space (default: 12 sequence lengths)",
+    )
     return parser
 
 
@@ -33,8 +50,11 @@ def main(options: argparse.Namespace, ranks: Ranks) -> None:
     from video_prediction_tools.datasets.observations import Observations
 
     observations = ranks.first_tells(lambda: Observations(options.source_dir))
-    plan = ranks.first_tells(lambda: blocks.make_plan(options.source_dir, dataset, observations, options.sequence_length,
-                                                      options.block_length))
+    plan = ranks.first_tells(
+        lambda: blocks.make_plan(
+            options.source_dir, dataset, observations, options.sequence_length, options.block_length
+        )
+    )
     if ranks.is_first:
         report.say_blocks(plan, ranks.size)
     kept, is_whole = blocks.kept_blocks(plan, ranks)
@@ -42,11 +62,22 @@ def main(options: argparse.Namespace, ranks: Ranks) -> None:
         if is_whole:
             report.say_whole(ranks, f"all {len(plan.blocks)} blocks are there and whole")
         else:
-            opened = ranks.first_does(lambda: stack.enter_context(running(
-                plan.directory, kind="tfrecords", name=dataset.name, program=PROGRAM, arguments=report.arguments(options),
-                inputs={str(options.source_dir.resolve()): observations.fingerprint})))
+            opened = ranks.first_does(
+                lambda: stack.enter_context(
+                    running(
+                        plan.directory,
+                        kind="tfrecords",
+                        name=dataset.name,
+                        program=PROGRAM,
+                        arguments=report.arguments(options),
+                        inputs={str(options.source_dir.resolve()): observations.fingerprint},
+                    )
+                )
+            )
             ranks.first_does(lambda: blocks.begin(plan, opened, kept))
-            advance = stack.enter_context(progress("blocks", len(plan.blocks), done=len(kept), enabled=ranks.is_first))
+            advance = stack.enter_context(
+                progress("blocks", len(plan.blocks), done=len(kept), enabled=ranks.is_first)
+            )
 
             def note(done: list[tuple[int, dict]]) -> None:
                 blocks.note_blocks(plan, opened, done)

@@ -1,4 +1,4 @@
-"""A program on several MPI ranks: one of them speaks, and a failure of any ends all (see `program` for one process)."""
+"""A program on several MPI ranks: one of them speaks, and a failure of any ends all (see also `program`)."""
 
 import argparse
 import io
@@ -11,12 +11,16 @@ from video_prediction_tools.errors import EXIT_FAILED, InputError
 from video_prediction_tools.main_scripts.program import run
 
 
-def run_on_ranks(main: Callable[[argparse.Namespace, Ranks], None], parser: argparse.ArgumentParser,
-                 arguments: Sequence[str] | None = None) -> int:
+def run_on_ranks(
+    main: Callable[[argparse.Namespace, Ranks], None],
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None = None,
+) -> int:
     """Run a program as `program.run` does, on all ranks; only the first one speaks.
 
-    A failure that all ranks know of is reported by the first. One that a rank meets alone (a signal, a fault of ours
-    outside of the shared work) is reported by that rank, which then ends the others: they would wait for it for ever.
+    A failure that all ranks know of is reported by the first. One that a rank meets alone (a signal, a fault
+    of ours outside of the shared work) is reported by that rank, which then ends the others: they would wait
+    for it for ever.
     """
     try:
         ranks = find_ranks()
