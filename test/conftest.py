@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+# before eccodes: both bring a PROJ library, and a process that loads pyproj second ends with a double free
+import pyproj  # noqa: F401
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent

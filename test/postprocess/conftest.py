@@ -7,7 +7,6 @@ from pathlib import Path
 
 import matplotlib.image
 import numpy as np
-import pyproj  # noqa: F401  before eccodes: both bring a PROJ library, and pyproj fails when it comes second
 import pytest
 import xarray as xr
 
