@@ -1,0 +1,105 @@
+"""A trained model forecasts in physical units, from context alone."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from video_prediction_tools.datasets.channels import Region
+from video_prediction_tools.datasets.prepared import open_prepared
+from video_prediction_tools.errors import InputError, StoppedEarly
+from video_prediction_tools.training.distribution import Cluster
+from video_prediction_tools.training.experiment import SPEC_NAME, note_results, plan, recorded
+from video_prediction_tools.training.saved_model import load_forecaster, read_data_spec
+
+SETTINGS = ["filters=4", "context_frames=2", "batch_size=4", "max_epochs=1", "residual=true", "lr=0.01",
+            "known_channels=sin_solar_time,cos_solar_time"]
+
+
+@pytest.fixture(scope="module")
+def trained(prepared, tmp_path_factory):
+    """A tiny trained model and its data."""
+    from video_prediction_tools.models import registry
+    from video_prediction_tools.training import loop
+
+    data = open_prepared(prepared)
+    planned = plan(tmp_path_factory.mktemp("models") / "model", "convLSTM",
+                   registry.resolve_hparams("convLSTM", None, SETTINGS), 1, data)
+    with recorded(planned, {}) as opened:
+        note_results(opened, loop.train(planned, Cluster(), stop=None))
+    return planned.directory, data
+
+
+def test_forecast_in_physical_units(trained):
+    """Shapes, units (about 280 K), and the same forecast whatever the batch."""
+    directory, data = trained
+    forecaster = load_forecaster(directory)
+    assert forecaster.stochastic is False and forecaster.data_spec["units"] == ["K"]
+    frames, times = next(data.sequences("test").in_order(5))
+    forecast = forecaster.forecast(frames[:, :2], times, 0, data.region)
+    assert forecast.shape == (5, 2, 6, 8, 1) and forecast.dtype == np.float32
+    assert np.abs(forecast - frames[:, 2:]).max() < 10
+    one = forecaster.forecast(frames[3:4, :2], times[3:4], 0, data.region)
+    np.testing.assert_allclose(one, forecast[3:4], atol=1e-4)
+
+
+def test_best_weights_give_the_logged_loss(trained):
+    """The validation loss of the log, worked out again from physical forecasts (mse over the variance)."""
+    directory, data = trained
+    forecaster = load_forecaster(directory, "best")
+    frames, times = next(data.sequences("val").in_order(100))
+    forecast = forecaster.forecast(frames[:, :2], times, 0, data.region)
+    std = data.statistics["2t"]["std"]
+    loss = np.mean(((forecast - frames[:, 2:]) / std) ** 2)
+    logged = (directory / "training_log.csv").read_text().splitlines()[-1].split(",")[3]
+    np.testing.assert_allclose(loss, float(logged), rtol=1e-4)
+
+
+def test_clock_of_the_frames_to_be_forecast(trained):
+    """The clocks that the model gets are those of the times given: other times, another forecast."""
+    directory, data = trained
+    forecaster = load_forecaster(directory, "last")
+    frames, times = next(data.sequences("test").in_order(2))
+    here = forecaster.forecast(frames[:, :2], times, 0, data.region)
+    shifted = times.copy()
+    shifted[:, -1] += 12 * 3600  # only the last lead frame's clock
+    there = forecaster.forecast(frames[:, :2], shifted, 0, data.region)
+    np.testing.assert_array_equal(here[:, 0], there[:, 0])
+    assert np.abs(here[:, 1] - there[:, 1]).max() > 1e-4
+    east = Region(data.region.lat, data.region.lon + 7.5)  # half an hour of the sun
+    half_hour = forecaster.forecast(frames[:, :2], times + 1800, 0, data.region)
+    np.testing.assert_allclose(forecaster.forecast(frames[:, :2], times, 0, east), half_hour, atol=1e-3)
+
+
+def test_wrong_input(trained, tmp_path, prepared):
+    """Not trained, of another kind, unknown checkpoint, lacking channel, damaged specification."""
+    directory, data = trained
+    with pytest.raises(InputError, match="run the step 'train' first"):
+        load_forecaster(tmp_path)
+    with pytest.raises(InputError, match="'dataset', not 'model'"):
+        load_forecaster(prepared)
+    with pytest.raises(InputError, match="unknown checkpoint 'first'"):
+        load_forecaster(directory, "first")
+    frames, times = next(data.sequences("test").in_order(1))
+    with pytest.raises(InputError, match="lack the known channel 'sin_solar_time'"):
+        load_forecaster(directory).forecast(frames[:, :2], times, 0, Region(None, None))
+    text = (directory / SPEC_NAME).read_text()
+    try:
+        (directory / SPEC_NAME).write_text('{"variables": ["2t"]}')
+        with pytest.raises(InputError, match="entries are missing"):
+            read_data_spec(directory)
+    finally:
+        (directory / SPEC_NAME).write_text(text)
+
+
+def test_unfinished_training_is_refused(prepared, tmp_path):
+    """A training that was stopped must be finished first."""
+    from video_prediction_tools.models import registry
+    from video_prediction_tools.training import loop
+
+    planned = plan(tmp_path / "model", "convLSTM", registry.resolve_hparams("convLSTM", None, SETTINGS), 1,
+                   open_prepared(prepared))
+    with pytest.raises(StoppedEarly), recorded(planned, {}):
+        loop.train(planned, Cluster(), SimpleNamespace(name="test"))
+    with pytest.raises(InputError, match="unfinished step \\(state 'interrupted'\\)"):
+        load_forecaster(planned.directory)
