@@ -55,7 +55,7 @@ def say_plan(plan: Plan, sw_corner: tuple[float, float], ranks: int) -> None:
             )
     members = request.split.members(times)
     say(
-        "hours of the splits: "
+        "times of the splits: "
         + ", ".join(f"{split} {int(there.sum())}" for split, there in members.items())
         + f", of none {int((sum(members.values()) == 0).sum())}"
     )
