@@ -44,8 +44,8 @@ class Attempt:
 
 
 @dataclass
-class Record:
-    """The content of metadata.json: the latest attempt's fields beside what the directory holds.
+class Record(Attempt):
+    """The content of metadata.json: the latest attempt, and what the directory holds.
 
     Arguments:
         kind: what the directory is: extracted_data, dataset, tfrecords, model, results, comparison.
@@ -58,16 +58,6 @@ class Record:
 
     kind: str
     name: str
-    program: str
-    arguments: dict[str, Any]
-    git_commit: str
-    package_versions: dict[str, str]
-    host: str
-    job_id: str
-    start: str
-    end: str
-    state: str
-    message: str
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
