@@ -1,4 +1,4 @@
-"""Seconds from starting generate_runscript.py to its first question, on a pseudo terminal: best and median of 10.
+"""Seconds from the start of generate_runscript.py to its first question, on a pseudo terminal (10 runs).
 
 Beside it, in the same run, what an empty Python and the import of questionary alone take.
 """
