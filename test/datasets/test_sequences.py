@@ -129,6 +129,26 @@ def test_stride(blocks):
     assert first_times(Sequences((block,), LENGTH, LENGTH, SHAPE, "fp").in_order(4)) == [0, 5]
 
 
+def test_memory_is_used_again_but_never_while_it_is_held(blocks):
+    """Batches, parts of batches and TensorFlow's tensors keep their content; what nobody holds is used again."""
+    import tensorflow as tf
+
+    batches = Sequences(blocks, LENGTH, 1, SHAPE, "fp").shuffled(16, seed=0)
+    held, expected, places = [], [], set()
+    for number in range(30):
+        frames, times = next(batches)
+        places.add(frames.ctypes.data)
+        if number % 3 == 0:
+            view = [frames, frames[3:5, 1:], tf.constant(frames), tf.data.Dataset.from_tensors(frames)][number // 3 % 4]
+            view = next(iter(view)) if number // 3 % 4 == 3 else view
+            held.append(view)
+            expected.append(np.array(view))
+    del frames
+    for view, content in zip(held, expected, strict=True):
+        np.testing.assert_array_equal(np.asarray(view), content)
+    assert len(places) < 20
+
+
 def test_damage_is_told(blocks, tmp_path):
     """A flipped byte, another data set, and an index that does not fit become one clear error each."""
     content = bytearray(blocks[0].path.read_bytes())

@@ -177,7 +177,7 @@ def test_no_space_left(program_command, error_line, prepared, tmp_path):
 def test_killed_and_started_again(capsys, program_command, run_program, prepared, tmp_path):
     """kill -9 at five random moments: the weights are those of a training that nobody killed, bit for bit."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    arguments = ["--input_dir", str(prepared), *TINY, "max_epochs=60", "checkpoint_seconds=0"]
+    arguments = ["--input_dir", str(prepared), *TINY, "max_epochs=30", "checkpoint_seconds=0"]
 
     def in_this_process(directory):
         return run(main_train_models.main, main_train_models.build_parser(),
@@ -193,7 +193,7 @@ def test_killed_and_started_again(capsys, program_command, run_program, prepared
             for line in process.stdout:
                 if line.startswith("compiled"):
                     break
-            time.sleep(moments.uniform(0, 0.7))
+            time.sleep(moments.uniform(0, 0.25))
             process.kill()
         assert process.returncode == -signal.SIGKILL, "the training ended before it was killed"
         if last_file(killed).exists():

@@ -6,6 +6,7 @@ pools however large the data set is. The order is a function of the data set, th
 in it can be found again without reading what comes before.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,9 +19,9 @@ import numpy as np
 from video_prediction_tools.datasets.tfrecords import Block, read_block
 from video_prediction_tools.errors import InputError
 
-POOL_BYTES = 256 * 2**20  # a part of the order: another value is another order
+POOL_BYTES = 512 * 2**20  # a part of the order: another value is another order
 _READERS = 2
-_ALIGNMENT = 64  # TensorFlow takes an array of this alignment as it is, and copies any other
+_ALIGNMENT = 64  # bytes; TensorFlow would copy any other array
 
 
 class Batch(NamedTuple):
@@ -94,12 +95,12 @@ class Sequences:
             parts, part: the batch is cut into so many equal parts, of which the named ones are yielded, each by itself.
         """
         rows = batch_size // parts
-        windows = self._stream(seed, first_batch * batch_size)
+        windows, memory = self._stream(seed, first_batch * batch_size), _Memory()
         while True:
             for index in range(parts):
                 taken = [next(windows) for _ in range(rows)]
                 if index in part:
-                    yield self._cut(taken)
+                    yield self._cut(taken, memory)
 
     def in_order(self, batch_size: int, passes: int | None = 1) -> Iterator[Batch]:
         """Yield all sequences in the order of time; the last batch of a pass may be smaller.
@@ -108,14 +109,14 @@ class Sequences:
             batch_size: B.
             passes: how often; None: without end.
         """
-        windows = self._stream(None, 0)
+        windows, memory = self._stream(None, 0), _Memory()
         for _ in count() if passes is None else range(passes):
             for first in range(0, len(self), batch_size):
-                yield self._cut([next(windows) for _ in range(min(batch_size, len(self) - first))])
+                yield self._cut([next(windows) for _ in range(min(batch_size, len(self) - first))], memory)
 
-    def _cut(self, windows: list[tuple[Future, int]]) -> Batch:
+    def _cut(self, windows: list[tuple[Future, int]], memory: "_Memory") -> Batch:
         length = self.sequence_length
-        frames = _aligned((len(windows), length, *self.frame_shape))
+        frames = memory.empty((len(windows), length, *self.frame_shape))
         times = np.empty((len(windows), length), np.int64)
         for row, (block, first) in enumerate(windows):
             block_times, block_frames = block.result()
@@ -165,9 +166,29 @@ class Sequences:
         return times, frames
 
 
-def _aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """Return an empty float32 array that TensorFlow need not copy."""
-    size = int(np.prod(shape)) * 4
-    raw = np.empty(size + _ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % _ALIGNMENT
-    return raw[start:start + size].view(np.float32).reshape(shape)
+class _Memory:
+    """Memory for batches, used again when nobody holds the batch any more.
+
+    Fresh memory costs the system more time than filling it does. And TensorFlow takes an aligned array as it is.
+    """
+
+    def __init__(self):
+        self._owners: list[np.ndarray] = []
+
+    def empty(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return an aligned float32 array of any content."""
+        size = int(np.prod(shape)) * 4
+        owner = next((one for one in self._owners if one.nbytes >= size + _ALIGNMENT and _is_free(one)), None)
+        if owner is None:
+            owner = np.empty(size + _ALIGNMENT, np.uint8)
+            self._owners = [one for one in self._owners if not _is_free(one)] + [owner]
+        start = -owner.ctypes.data % _ALIGNMENT
+        return owner[start:start + size].view(np.float32).reshape(shape)
+
+
+def _is_free(owner: np.ndarray) -> bool:
+    # every view of it, whoever made it, counts as a reference to the owner of the memory
+    return sys.getrefcount(owner) <= _REFERENCES_OF_OURS
+
+
+_REFERENCES_OF_OURS = 4  # of the list, of the loop over it, of the argument, and of getrefcount's own argument

@@ -32,7 +32,6 @@ class Progress:
         best_step, best_val_loss: of the lowest validation loss (step -1: none yet).
         validations_since_best: for early stopping.
         loss_sum, loss_count: train losses since the last line of the log.
-        validated_step: the last step at which the validation loss was worked out.
         log_bytes: length of training_log.csv.
         finished: why the training has ended; empty: it has not.
     """
@@ -44,7 +43,6 @@ class Progress:
     validations_since_best: int = 0
     loss_sum: float = 0.0
     loss_count: int = 0
-    validated_step: int = -1
     log_bytes: int = 0
     finished: str = ""
 
