@@ -8,7 +8,7 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import LAT, LON, field, hours, read_month, seconds, write_netcdf
+from archive_files import LAT, LON, field, hours, read_month, seconds, write_netcdf
 
 from video_prediction_tools.metadata.record import read_record
 

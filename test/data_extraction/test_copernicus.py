@@ -140,8 +140,7 @@ def test_only_the_missing_variable_is_fetched(tmp_path, extract):
 
 @pytest.mark.parametrize("costing", [True, False])
 def test_requests_stay_below_the_limit(costing, tmp_path, extract):
-    """Where the CDS allows less than AMBS thinks, requests are halved until they fit; the month is the same.
-    """
+    """Where the CDS allows less than AMBS thinks, requests are halved until they fit; the month is the same."""
     with CdsServer(limit=50, costing=costing) as server:
         assert extract(server, names=("2t", "msl")) == 0
     assert len(server.executed) > 3

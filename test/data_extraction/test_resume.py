@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import field, hours, read_month, write_netcdf
+from archive_files import field, hours, read_month, write_netcdf
 
 from video_prediction_tools.data_extraction import extraction
 from video_prediction_tools.main_scripts.main_data_extraction import build_parser, main
@@ -158,8 +158,7 @@ def test_killed_overwrite_goes_on(synthetic, tmp_path, monkeypatch):
 
     monkeypatch.setattr(extraction, "_fetch", fetch_two)
     assert synthetic("--overwrite", months=months)[0] == 130
-    monkeypatch.setattr(extraction, "_fetch", lambda *args: [done.append(str(args[1].month)),
-                                                            fetch(*args)])
+    monkeypatch.setattr(extraction, "_fetch", lambda *args: [done.append(str(args[1].month)), fetch(*args)])
     assert synthetic("--overwrite", months=months)[0] == 0
     assert done == ["2019-01", "2019-02", "2019-03", "2019-04"]
     after = state(tmp_path / "out")

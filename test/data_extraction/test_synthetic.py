@@ -3,7 +3,7 @@
 import netCDF4
 import numpy as np
 import pytest
-from conftest import read_month
+from archive_files import read_month
 
 from video_prediction_tools.data_extraction.grids import Area, Grid, regular_grid
 from video_prediction_tools.data_extraction.period import Month
@@ -121,8 +121,7 @@ def test_no_seam(atmosphere):
 
 
 def test_seasons_height_and_latitude(atmosphere, january, july):
-    """Warmer in July, in the south, and down in the valleys; the other way round in the southern hemisphere.
-    """
+    """Warmer in July, in the south, and down in the valleys; the other way round in the southern hemisphere."""
     assert july["2t"].mean() > january["2t"].mean() + 8
     for values in (january["2t"], january["gph500"], january["t850"]):
         assert values[:, -1].mean() > values[:, 0].mean()

@@ -5,7 +5,7 @@ import shutil
 import netCDF4
 import numpy as np
 import pytest
-from conftest import LAT, LON, field, hours, write_netcdf
+from archive_files import LAT, LON, field, hours, write_netcdf
 
 from video_prediction_tools.main_scripts.main_data_extraction import build_parser, main
 from video_prediction_tools.main_scripts.program import run
