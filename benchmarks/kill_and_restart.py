@@ -2,8 +2,8 @@
 
     python benchmarks/kill_and_restart.py
 
-Runs the suite's own tests (five tries each there) with more tries and other moments: killed, started again, and compared
-with a run that was left alone.
+Runs the suite's own tests (five tries each there) with more tries and other moments: killed, started again, and
+compared with a run that was left alone.
 """
 
 import os

@@ -17,8 +17,11 @@ from video_prediction_tools.metadata.names import ExperimentId, Layout
 from video_prediction_tools.metadata.record import read_record
 
 PROGRAMS = Path(__file__).parents[1] / "video_prediction_tools" / "main_scripts"
-SPLIT = {"train": [["2019-03-01", "2019-03-22"]], "val": [["2019-03-23", "2019-03-24"]],
-         "test": [["2019-03-25", "2019-03-31"]]}
+SPLIT = {
+    "train": [["2019-03-01", "2019-03-22"]],
+    "val": [["2019-03-23", "2019-03-24"]],
+    "test": [["2019-03-25", "2019-03-31"]],
+}
 
 
 def run(name: str, *arguments: object, ranks: int = 0) -> Path:
@@ -37,7 +40,9 @@ def run(name: str, *arguments: object, ranks: int = 0) -> Path:
 def main() -> None:
     """Run the workflow and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--era5", type=Path, required=True, help="directory with uk_2019-03 and static_global")
+    parser.add_argument(
+        "--era5", type=Path, required=True, help="directory with uk_2019-03 and static_global"
+    )
     parser.add_argument("--base", type=Path, required=True, help="base target directory")
     parser.add_argument("--seed", type=int, default=1, help="seed of the training")
     parser.add_argument("--set", nargs="*", default=[], help="hyper-parameters that differ from the template")
@@ -47,23 +52,70 @@ def main() -> None:
     options.base.mkdir(parents=True, exist_ok=True)
     split = options.base / "split.json"
     split.write_text(json.dumps(SPLIT))
-    run("data_extraction", "--source", "archive", "--source_dir", options.era5 / "uk_2019-03", "--constants", "lsm",
-        "--constants_source", options.era5 / "static_global" / "lsm_era5.nc", "--destination_dir", layout.extracted_data,
-        "--years", 2019, "--months", 3, "--variables", "2t")
-    data = run("preprocess_data_step1", "--source_dir", layout.extracted_data, "--destination_dir",
-               layout.preprocessed_data, "--years", 2019, "--months", 3, "--variables", "2t", "--sw_corner", 50, -10,
-               "--nyx", 33, 49, "--data_split", split, ranks=2)
+    run(
+        "data_extraction",
+        "--source",
+        "archive",
+        "--source_dir",
+        options.era5 / "uk_2019-03",
+        "--constants",
+        "lsm",
+        "--constants_source",
+        options.era5 / "static_global" / "lsm_era5.nc",
+        "--destination_dir",
+        layout.extracted_data,
+        "--years",
+        2019,
+        "--months",
+        3,
+        "--variables",
+        "2t",
+    )
+    data = run(
+        "preprocess_data_step1",
+        "--source_dir",
+        layout.extracted_data,
+        "--destination_dir",
+        layout.preprocessed_data,
+        "--years",
+        2019,
+        "--months",
+        3,
+        "--variables",
+        "2t",
+        "--sw_corner",
+        50,
+        -10,
+        "--nyx",
+        33,
+        49,
+        "--data_split",
+        split,
+        ranks=2,
+    )
     run("preprocess_data_step2", "--source_dir", data, "--sequence_length", 20, ranks=2)
-    model = run("train_models", "--input_dir", data, "--output_dir",
-                layout.model(data.name, "convLSTM", str(ExperimentId.new("uk"))), "--model", "convLSTM",
-                "--seed", options.seed, *(["--set", *options.set] if options.set else []))
+    model = run(
+        "train_models",
+        "--input_dir",
+        data,
+        "--output_dir",
+        layout.model(data.name, "convLSTM", str(ExperimentId.new("uk"))),
+        "--model",
+        "convLSTM",
+        "--seed",
+        options.seed,
+        *(["--set", *options.set] if options.set else []),
+    )
     results = run("visualize_postprocess", "--model_dir", model, "--results_dir", layout.results)
 
     with open(results / "evaluation_metrics.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["metric"] == "mse"]
     print(f"\n{'mse [K2], test week':22s}" + "".join(f"{hour:>7d} h" for hour in range(1, 11)))
     for product in dict.fromkeys(row["product"] for row in rows):
-        print(f"{product:22s}" + "".join(f"{float(row['value']):9.3f}" for row in rows if row["product"] == product))
+        print(
+            f"{product:22s}"
+            + "".join(f"{float(row['value']):9.3f}" for row in rows if row["product"] == product)
+        )
     print(f"training: {read_record(model).details['seconds']:.0f} s; report: {results / 'report.html'}")
 
 

@@ -20,8 +20,11 @@ pytestmark = pytest.mark.slow
 
 DATA_NAME = "Y2019to2019M03to03-49_33-50.00N10.00W-2t"
 EXP_ID = "20190401T000000_test_chain"
-SPLIT = {"train": [["2019-03-01", "2019-03-22"]], "val": [["2019-03-23", "2019-03-24"]],
-         "test": [["2019-03-25", "2019-03-31"]]}
+SPLIT = {
+    "train": [["2019-03-01", "2019-03-22"]],
+    "val": [["2019-03-23", "2019-03-24"]],
+    "test": [["2019-03-25", "2019-03-31"]],
+}
 TRAIN_HOURS, TEST_START, HOURS = 22 * 24, 24 * 24, 31 * 24
 SMALL = ["filters=8", "patch_size=2", "max_epochs=2", "known_channels=lsm,sin_solar_time,cos_solar_time"]
 
@@ -50,15 +53,65 @@ def chain(shared_data, tmp_path_factory, run_program) -> Chain:
         return done.stdout.splitlines()[-1]
 
     era5 = shared_data / "era5"
-    run("data_extraction", "--source", "archive", "--source_dir", era5 / "uk_2019-03", "--constants", "lsm",
-        "--constants_source", era5 / "static_global" / "lsm_era5.nc", "--destination_dir", layout.extracted_data,
-        "--years", 2019, "--months", 3, "--variables", "2t")
-    data = Path(run("preprocess_data_step1", "--source_dir", layout.extracted_data, "--destination_dir",
-                    layout.preprocessed_data, "--years", 2019, "--months", 3, "--variables", "2t", "--sw_corner", 50, -10,
-                    "--nyx", 33, 49, "--data_split", split, ranks=2))
+    run(
+        "data_extraction",
+        "--source",
+        "archive",
+        "--source_dir",
+        era5 / "uk_2019-03",
+        "--constants",
+        "lsm",
+        "--constants_source",
+        era5 / "static_global" / "lsm_era5.nc",
+        "--destination_dir",
+        layout.extracted_data,
+        "--years",
+        2019,
+        "--months",
+        3,
+        "--variables",
+        "2t",
+    )
+    data = Path(
+        run(
+            "preprocess_data_step1",
+            "--source_dir",
+            layout.extracted_data,
+            "--destination_dir",
+            layout.preprocessed_data,
+            "--years",
+            2019,
+            "--months",
+            3,
+            "--variables",
+            "2t",
+            "--sw_corner",
+            50,
+            -10,
+            "--nyx",
+            33,
+            49,
+            "--data_split",
+            split,
+            ranks=2,
+        )
+    )
     run("preprocess_data_step2", "--source_dir", data, "--sequence_length", 20, ranks=2)
-    model = Path(run("train_models", "--input_dir", data, "--output_dir",
-                     layout.model(DATA_NAME, "convLSTM", EXP_ID), "--model", "convLSTM", "--seed", 1, "--set", *SMALL))
+    model = Path(
+        run(
+            "train_models",
+            "--input_dir",
+            data,
+            "--output_dir",
+            layout.model(DATA_NAME, "convLSTM", EXP_ID),
+            "--model",
+            "convLSTM",
+            "--seed",
+            1,
+            "--set",
+            *SMALL,
+        )
+    )
     results = Path(run("visualize_postprocess", "--model_dir", model, "--results_dir", layout.results))
     return Chain(base, data, model, results)
 
@@ -87,8 +140,13 @@ def test_names_are_those_of_the_convention(chain):
 
 
 def test_every_directory_says_what_made_it_and_that_it_is_done(chain):
-    for directory, kind in [(chain.base / "ExtractedData", "extracted_data"), (chain.data, "dataset"),
-                            (chain.data / "tfrecords", "tfrecords"), (chain.model, "model"), (chain.results, "results")]:
+    for directory, kind in [
+        (chain.base / "ExtractedData", "extracted_data"),
+        (chain.data, "dataset"),
+        (chain.data / "tfrecords", "tfrecords"),
+        (chain.model, "model"),
+        (chain.results, "results"),
+    ]:
         record = read_record(directory)
         assert (record.kind, record.state) == (kind, "done")
         for name, entry in record.outputs.items():
@@ -125,14 +183,26 @@ def test_scores_of_the_baselines_are_those_worked_out_by_hand(truth, scores):
     inits = np.arange(TEST_START + 9, HOURS - 10)  # time of the last context frame
     for lead in range(1, 11):
         valid = inits + lead
-        guesses = {"persistence": truth[inits], "persistence_24h": truth[valid - 24], "climatology": by_hour[valid % 24]}
+        guesses = {
+            "persistence": truth[inits],
+            "persistence_24h": truth[valid - 24],
+            "climatology": by_hour[valid % 24],
+        }
         for product, guess in guesses.items():
             error = guess - truth[valid]
-            expected = {"mse": (weights * error**2).mean(), "mae": (weights * abs(error)).mean(),
-                        "bias": (weights * error).mean(), "rmse": (weights * error**2).mean() ** 0.5}
+            expected = {
+                "mse": (weights * error**2).mean(),
+                "mae": (weights * abs(error)).mean(),
+                "bias": (weights * error).mean(),
+                "rmse": (weights * error**2).mean() ** 0.5,
+            }
             for metric, value in expected.items():
                 row = scores[product, metric, lead]
-                assert float(row["value"]) == pytest.approx(value, rel=1e-4, abs=1e-5), (product, metric, lead)
+                assert float(row["value"]) == pytest.approx(value, rel=1e-4, abs=1e-5), (
+                    product,
+                    metric,
+                    lead,
+                )
                 assert int(row["n_init"]) == len(inits)
 
 
@@ -155,7 +225,9 @@ def test_scores_of_the_model_are_those_of_its_forecasts(chain, truth, scores):
 
 def test_even_the_small_model_beats_persistence_in_the_second_half(scores):
     for lead in range(6, 11):
-        assert float(scores["convLSTM", "mse", lead]["value"]) < float(scores["persistence", "mse", lead]["value"])
+        assert float(scores["convLSTM", "mse", lead]["value"]) < float(
+            scores["persistence", "mse", lead]["value"]
+        )
 
 
 def test_report_and_plots_are_there(chain):
@@ -165,14 +237,30 @@ def test_report_and_plots_are_there(chain):
 
 
 def test_every_step_started_again_does_nothing_anew(chain, shared_data, run_program):
-    before = {path: path.stat().st_mtime_ns for path in chain.base.rglob("*")
-              if path.is_file() and path.name not in ("metadata.json", ".lock")}
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in chain.base.rglob("*")
+        if path.is_file() and path.name not in ("metadata.json", ".lock")
+    }
     again = run_program("preprocess_data_step2", "--source_dir", chain.data, "--sequence_length", 20, ranks=2)
     assert again.returncode == 0, again.stderr
-    again = run_program("train_models", "--input_dir", chain.data, "--output_dir", chain.model, "--model", "convLSTM",
-                        "--seed", 1, "--set", *SMALL)
+    again = run_program(
+        "train_models",
+        "--input_dir",
+        chain.data,
+        "--output_dir",
+        chain.model,
+        "--model",
+        "convLSTM",
+        "--seed",
+        1,
+        "--set",
+        *SMALL,
+    )
     assert again.returncode == 0, again.stderr
-    again = run_program("visualize_postprocess", "--model_dir", chain.model, "--results_dir", chain.base / "Results")
+    again = run_program(
+        "visualize_postprocess", "--model_dir", chain.model, "--results_dir", chain.base / "Results"
+    )
     assert again.returncode == 0, again.stderr
     after = {path: path.stat().st_mtime_ns for path in before}
     assert after == before
@@ -184,6 +272,8 @@ def test_a_model_of_other_data_is_refused_where_it_does_not_fit(chain, run_progr
     statistics = json.loads((other / "statistics.json").read_text())
     statistics["variables"]["2t"]["mean"] += 1.0
     (other / "statistics.json").write_text(json.dumps(statistics))
-    result = run_program("train_models", "--input_dir", other, "--output_dir", tmp_path / "model", "--model", "convLSTM")
+    result = run_program(
+        "train_models", "--input_dir", other, "--output_dir", tmp_path / "model", "--model", "convLSTM"
+    )
     assert "statistics.json" in error_line(result)
     assert not (tmp_path / "model").exists()

@@ -41,10 +41,24 @@ def _on_terminal() -> bool:
 @contextmanager
 def _bar(label: str, total: int, done: int) -> Iterator[Callable[..., None]]:
     # imported late: rich takes a quarter of a second, and without a terminal it is not needed
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-               TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     with Progress(*columns) as bar:
         task = bar.add_task(label, total=total, completed=done, note="")
         yield lambda n=1, note="": bar.update(task, advance=n, note=note)
@@ -61,6 +75,8 @@ def _lines(label: str, total: int, done: int) -> Callable[..., None]:
         if count >= total or now - last >= SECONDS_BETWEEN_LINES:
             last = now
             left = (now - start) / max(count - done, 1) * (total - count)
-            say(f"{label}: {count}/{total}, {now - start:.0f} s, about {left:.0f} s left{'  ' + note if note else ''}")
+            say(
+                f"{label}: {count}/{total}, {now - start:.0f} s, about {left:.0f} s left{'  ' + note if note else ''}"
+            )
 
     return advance

@@ -11,8 +11,17 @@ from video_prediction_tools.models.base import DataSpec
 SMALL = {"convLSTM": ["filters=6,6"]}
 
 
-def make(name, *, height=9, width=11, variables=("2t", "msl"), known=("lsm", "sin_solar_time"), context=4, lead=3,
-         overrides=()):
+def make(
+    name,
+    *,
+    height=9,
+    width=11,
+    variables=("2t", "msl"),
+    known=("lsm", "sin_solar_time"),
+    context=4,
+    lead=3,
+    overrides=(),
+):
     """Return a small model of a name."""
     hparams = registry.resolve_hparams(name, None, [*SMALL[name], f"context_frames={context}", *overrides])
     keras.utils.set_random_seed(3)
@@ -29,8 +38,10 @@ def data(model, rng, batch=2):
     """Return random frames and known channels."""
     spec = model.spec
     shape = (batch, spec.context_frames + spec.lead_frames, spec.height, spec.width)
-    return (rng.normal(size=(*shape, spec.channels)).astype(np.float32),
-            rng.normal(size=(*shape, len(spec.known))).astype(np.float32))
+    return (
+        rng.normal(size=(*shape, spec.channels)).astype(np.float32),
+        rng.normal(size=(*shape, len(spec.known))).astype(np.float32),
+    )
 
 
 @pytest.fixture(params=registry.names())
@@ -39,7 +50,9 @@ def name(request):
     return request.param
 
 
-@pytest.mark.parametrize("overrides", [[], ["patch_size=2"], ["residual=false"], ["mixed_precision=float32", "loss_fun=mae"]])
+@pytest.mark.parametrize(
+    "overrides", [[], ["patch_size=2"], ["residual=false"], ["mixed_precision=float32", "loss_fun=mae"]]
+)
 def test_shapes_and_gradients(name, rng, overrides):
     import tensorflow as tf
 
@@ -57,14 +70,25 @@ def test_shapes_and_gradients(name, rng, overrides):
             assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, f"{variable.path}: no gradient"
 
 
-@pytest.mark.parametrize(("height", "width", "variables", "known", "context", "lead", "overrides"), [
-    (2, 3, ("2t",), (), 1, 1, []),
-    (33, 49, ("2t",), ("lsm",), 2, 5, ["patch_size=4"]),
-    (5, 8, ("a", "b", "c", "d"), (), 3, 1, ["patch_size=2"]),
-])
+@pytest.mark.parametrize(
+    ("height", "width", "variables", "known", "context", "lead", "overrides"),
+    [
+        (2, 3, ("2t",), (), 1, 1, []),
+        (33, 49, ("2t",), ("lsm",), 2, 5, ["patch_size=4"]),
+        (5, 8, ("a", "b", "c", "d"), (), 3, 1, ["patch_size=2"]),
+    ],
+)
 def test_any_grid_channels_and_lengths(name, rng, height, width, variables, known, context, lead, overrides):
-    model = make(name, height=height, width=width, variables=variables, known=known, context=context, lead=lead,
-                 overrides=overrides)
+    model = make(
+        name,
+        height=height,
+        width=width,
+        variables=variables,
+        known=known,
+        context=context,
+        lead=lead,
+        overrides=overrides,
+    )
     frames, extra = data(model, rng)
     assert model.forecast(frames[:, :context], extra).shape == (2, lead, height, width, len(variables))
 

@@ -34,21 +34,24 @@ def test_an_empty_list_switches_the_known_channels_off():
     assert resolve(Example, None, ["known_channels="]).known_channels == []
 
 
-@pytest.mark.parametrize(("override", "words"), [
-    ("learning_rate=1", ["--set", "unknown hyper-parameter 'learning_rate'"]),
-    ("batch_sise=1", ["did you mean 'batch_size'?"]),
-    ("lr", ["not of the form key=value"]),
-    ("lr=fast", ["'lr' is 'fast'", "type float"]),
-    ("lr=nan", ["--set", "'lr'"]),
-    ("batch_size=2.5", ["2.5", "type int"]),
-    ("batch_size=true", ["type int"]),
-    ("batch_size=0", ["'batch_size' is 0", "from 1 to"]),
-    ("filters=0", ["'filters' is 0"]),
-    ("filters=a,b", ["'filters'", "type int"]),
-    ("loss_fun=l5", ["choose among: mse, mae, huber"]),
-    ("known_channels=lsm,moon", ["'moon'", "choose among"]),
-    ("residual=1", ["type bool"]),
-])
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("learning_rate=1", ["--set", "unknown hyper-parameter 'learning_rate'"]),
+        ("batch_sise=1", ["did you mean 'batch_size'?"]),
+        ("lr", ["not of the form key=value"]),
+        ("lr=fast", ["'lr' is 'fast'", "type float"]),
+        ("lr=nan", ["--set", "'lr'"]),
+        ("batch_size=2.5", ["2.5", "type int"]),
+        ("batch_size=true", ["type int"]),
+        ("batch_size=0", ["'batch_size' is 0", "from 1 to"]),
+        ("filters=0", ["'filters' is 0"]),
+        ("filters=a,b", ["'filters'", "type int"]),
+        ("loss_fun=l5", ["choose among: mse, mae, huber"]),
+        ("known_channels=lsm,moon", ["'moon'", "choose among"]),
+        ("residual=1", ["type bool"]),
+    ],
+)
 def test_wrong_overrides_are_refused(override, words):
     with pytest.raises(InputError) as caught:
         resolve(Example, None, [override])

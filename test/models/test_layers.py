@@ -56,9 +56,14 @@ def test_a_patch_holds_its_own_points():
     np.testing.assert_array_equal(np.asarray(to_patches(frame, 2))[0, 0, 1], [2, 3, 6, 7])
 
 
-@pytest.mark.parametrize(("kind", "cost"), [
-    ("mse", np.square), ("mae", np.abs),
-    ("huber", lambda e: np.where(np.abs(e) <= 1, e**2 / 2, np.abs(e) - 0.5))])
+@pytest.mark.parametrize(
+    ("kind", "cost"),
+    [
+        ("mse", np.square),
+        ("mae", np.abs),
+        ("huber", lambda e: np.where(np.abs(e) <= 1, e**2 / 2, np.abs(e) - 0.5)),
+    ],
+)
 def test_losses_by_hand(rng, kind, cost):
     forecast, truth = rng.normal(scale=2, size=(2, 3, 4, 5, 2)), rng.normal(size=(2, 3, 4, 5, 2))
     weights = variable_weights(["b"], ["a", "b"])

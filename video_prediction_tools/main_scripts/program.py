@@ -7,8 +7,14 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from video_prediction_tools import __version__
-from video_prediction_tools.errors import (EXIT_DONE, EXIT_FAILED, EXIT_START_AGAIN, EXIT_WRONG_INPUT, InputError,
-                                           StoppedEarly)
+from video_prediction_tools.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_START_AGAIN,
+    EXIT_WRONG_INPUT,
+    InputError,
+    StoppedEarly,
+)
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -31,8 +37,11 @@ class Parser(argparse.ArgumentParser):
         raise InputError(self.prog, message, f"see {self.prog} --help")
 
 
-def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser,
-        arguments: Sequence[str] | None = None) -> int:
+def run(
+    main: Callable[[argparse.Namespace], None],
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None = None,
+) -> int:
     """Parse the arguments, call `main` with them, and return the exit code (design: 0, 1, 2, 75; 130 on Ctrl-C).
 
     SIGTERM ends a step as Ctrl-C does, so that its metadata say 'interrupted'; a program that can do better

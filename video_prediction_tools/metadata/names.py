@@ -15,7 +15,8 @@ _DATA_NAME = re.compile(
     r"Y(?P<first_year>\d{4})to(?P<last_year>\d{4})M(?P<first_month>\d\d)to(?P<last_month>\d\d)"
     r"-(?P<nx>\d+)_(?P<ny>\d+)"
     r"-(?P<lat>\d{2}\.\d\d)(?P<ns>[NS])(?P<lon>\d{2,3}\.\d\d)(?P<ew>[EW])"
-    r"-(?P<variables>[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*)")
+    r"-(?P<variables>[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*)"
+)
 _EXP_ID = re.compile(r"(?P<time>\d{8}T\d{6})_(?P<user>[A-Za-z0-9.-]+)_(?P<text>[A-Za-z0-9._-]+)")
 
 MODES = ("end_to_end", "transfer_learning")
@@ -50,9 +51,11 @@ class DataName:
 
     def __str__(self) -> str:
         north_south, east_west = "NS"[self.lat < 0], "EW"[self.lon < 0]
-        return (f"Y{self.first_year:04d}to{self.last_year:04d}M{self.first_month:02d}to{self.last_month:02d}"
-                f"-{self.nx}_{self.ny}-{abs(self.lat):05.2f}{north_south}{abs(self.lon):05.2f}{east_west}"
-                f"-{'_'.join(self.variables)}")
+        return (
+            f"Y{self.first_year:04d}to{self.last_year:04d}M{self.first_month:02d}to{self.last_month:02d}"
+            f"-{self.nx}_{self.ny}-{abs(self.lat):05.2f}{north_south}{abs(self.lon):05.2f}{east_west}"
+            f"-{'_'.join(self.variables)}"
+        )
 
     @classmethod
     def parse(cls, name: str) -> "DataName":
@@ -63,13 +66,16 @@ class DataName:
         """
         match = _DATA_NAME.fullmatch(name)
         if not match:
-            raise InputError(name, "is not a data name",
-                             "expected for example Y2019to2019M03to03-49_33-50.00N10.00W-2t")
+            raise InputError(
+                name, "is not a data name", "expected for example Y2019to2019M03to03-49_33-50.00N10.00W-2t"
+            )
         part = match.groupdict()
-        return cls(*(int(part[key]) for key in ("first_year", "last_year", "first_month", "last_month", "nx", "ny")),
-                   lat=float(part["lat"]) * (-1 if part["ns"] == "S" else 1),
-                   lon=float(part["lon"]) * (-1 if part["ew"] == "W" else 1),
-                   variables=tuple(part["variables"].split("_")))
+        return cls(
+            *(int(part[key]) for key in ("first_year", "last_year", "first_month", "last_month", "nx", "ny")),
+            lat=float(part["lat"]) * (-1 if part["ns"] == "S" else 1),
+            lon=float(part["lon"]) * (-1 if part["ew"] == "W" else 1),
+            variables=tuple(part["variables"].split("_")),
+        )
 
 
 @dataclass(frozen=True)
@@ -92,8 +98,11 @@ class ExperimentId:
     def __post_init__(self):
         object.__setattr__(self, "user", re.sub(r"[^A-Za-z0-9.-]", "-", self.user) or "user")
         if not re.fullmatch(r"[A-Za-z0-9._-]+", self.text):
-            raise InputError(f"experiment text '{self.text}'", "is not usable in a directory name",
-                             "use letters, digits, '.', '_' and '-'")
+            raise InputError(
+                f"experiment text '{self.text}'",
+                "is not usable in a directory name",
+                "use letters, digits, '.', '_' and '-'",
+            )
 
     def __str__(self) -> str:
         return f"{self.time:%Y%m%dT%H%M%S}_{self.user}_{self.text}"
@@ -112,7 +121,9 @@ class ExperimentId:
         """
         match = _EXP_ID.fullmatch(name)
         if not match:
-            raise InputError(name, "is not an experiment id", "expected for example 20190301T120000_anna_first-try")
+            raise InputError(
+                name, "is not an experiment id", "expected for example 20190301T120000_anna_first-try"
+            )
         return cls(datetime.strptime(match["time"], "%Y%m%dT%H%M%S"), match["user"], match["text"])
 
 
@@ -152,7 +163,7 @@ class Layout:
 
 
 def result_directory(results: Path, data_name: str, source_data_name: str, model: str, exp_id: str) -> Path:
-    """Directory of one evaluated experiment, ``<results>/<data_name>/<training_mode>/<source_data_name>/<model>/<exp_id>``.
+    """Directory of an evaluated experiment: ``<data_name>/<training_mode>/<source_data_name>/<model>/<exp_id>``.
 
     Arguments:
         results: the results directory (``<base>/Results``).

@@ -23,8 +23,18 @@ from video_prediction_tools.metadata.files import raise_as_input_error, read_jso
 FILE_NAME = "metadata.json"
 SCHEMA_VERSION = 1
 STATES = ("running", "done", "failed", "interrupted")
-_PACKAGES = ("video_prediction_tools", "tensorflow", "keras", "numpy", "xarray", "netCDF4", "eccodes", "cfgrib", "mpi4py",
-             "cdsapi")
+_PACKAGES = (
+    "video_prediction_tools",
+    "tensorflow",
+    "keras",
+    "numpy",
+    "xarray",
+    "netCDF4",
+    "eccodes",
+    "cfgrib",
+    "mpi4py",
+    "cdsapi",
+)
 
 
 @dataclass
@@ -89,8 +99,12 @@ class OpenRecord:
     def is_whole(self, path: Path) -> bool:
         """Say whether a file noted by an earlier attempt is still there with the same content."""
         entry = self.record.outputs.get(Path(path).relative_to(self.directory).as_posix())
-        return (entry is not None and Path(path).is_file() and Path(path).stat().st_size == entry["bytes"]
-                and sha256(path) == entry["sha256"])
+        return (
+            entry is not None
+            and Path(path).is_file()
+            and Path(path).stat().st_size == entry["bytes"]
+            and sha256(path) == entry["sha256"]
+        )
 
     def save(self) -> None:
         """Write metadata.json now, so that a killed run is taken up from here."""
@@ -136,17 +150,30 @@ def require_done(directory: Path, kind: str, step: str) -> Record:
         raise InputError(directory, what, f"run the step '{step}' first, or give the directory that it made")
     record = read_record(directory)
     if record.kind != kind:
-        raise InputError(directory, f"is of the kind '{record.kind}', not '{kind}'",
-                         f"give a directory that the step '{step}' made")
+        raise InputError(
+            directory,
+            f"is of the kind '{record.kind}', not '{kind}'",
+            f"give a directory that the step '{step}' made",
+        )
     if record.state != "done":
-        raise InputError(directory, f"belongs to an unfinished step (state '{record.state}')",
-                         f"let the step '{step}' finish, or start it again")
+        raise InputError(
+            directory,
+            f"belongs to an unfinished step (state '{record.state}')",
+            f"let the step '{step}' finish, or start it again",
+        )
     return record
 
 
 @contextmanager
-def running(directory: Path, *, kind: str, name: str, program: str, arguments: dict[str, Any],
-            inputs: dict[str, str] | None = None) -> Iterator[OpenRecord]:
+def running(
+    directory: Path,
+    *,
+    kind: str,
+    name: str,
+    program: str,
+    arguments: dict[str, Any],
+    inputs: dict[str, str] | None = None,
+) -> Iterator[OpenRecord]:
     """Keep a directory's metadata.json while a step works on it; yields the `OpenRecord`.
 
     The state is ``running`` inside, ``done`` after a good end, ``interrupted`` when stopped early or by Ctrl-C, and
@@ -171,24 +198,44 @@ def running(directory: Path, *, kind: str, name: str, program: str, arguments: d
             yield opened
         except BaseException as error:
             stopped = isinstance(error, (StoppedEarly, KeyboardInterrupt, SystemExit))
-            _end(opened, "interrupted" if stopped else "failed", " ".join(str(error).split()) or type(error).__name__)
+            _end(
+                opened,
+                "interrupted" if stopped else "failed",
+                " ".join(str(error).split()) or type(error).__name__,
+            )
             raise
         _end(opened, "done", "")
 
 
-def _begin(directory: Path, kind: str, name: str, program: str, arguments: dict[str, Any],
-           inputs: dict[str, str]) -> Record:
+def _begin(
+    directory: Path, kind: str, name: str, program: str, arguments: dict[str, Any], inputs: dict[str, str]
+) -> Record:
     earlier = find_record(directory)
     if earlier and earlier.kind != kind:
-        raise InputError(directory, f"holds data of the kind '{earlier.kind}', not '{kind}'", "give another directory")
-    record = Record(kind=kind, name=name, program=program, arguments=arguments, git_commit=_git_commit(),
-                    package_versions=_package_versions(), host=socket.gethostname(),
-                    job_id=os.environ.get("SLURM_JOB_ID", ""), start=_now(), end="", state="running", message="",
-                    inputs=inputs)
+        raise InputError(
+            directory, f"holds data of the kind '{earlier.kind}', not '{kind}'", "give another directory"
+        )
+    record = Record(
+        kind=kind,
+        name=name,
+        program=program,
+        arguments=arguments,
+        git_commit=_git_commit(),
+        package_versions=_package_versions(),
+        host=socket.gethostname(),
+        job_id=os.environ.get("SLURM_JOB_ID", ""),
+        start=_now(),
+        end="",
+        state="running",
+        message="",
+        inputs=inputs,
+    )
     if earlier:
         last = asdict(earlier.attempt())
         if last["state"] == "running":
-            last.update(state="interrupted", message="ended without a word (killed, or the machine went down)")
+            last.update(
+                state="interrupted", message="ended without a word (killed, or the machine went down)"
+            )
         record.attempts = [*earlier.attempts, last]
         record.outputs, record.details = earlier.outputs, earlier.details
     return record
@@ -203,8 +250,9 @@ def _lock(handle: Any, directory: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise InputError(directory, "another run is writing here at this moment",
-                         "wait for it to end, or stop it") from None
+        raise InputError(
+            directory, "another run is writing here at this moment", "wait for it to end, or stop it"
+        ) from None
     except OSError:
         pass  # some cluster file systems know no locks; there, starting one run at a time is up to the user
 
@@ -213,17 +261,26 @@ def _validate(path: Path, content: Any, remedy: str) -> None:
     if not isinstance(content, dict) or "schema_version" not in content:
         raise InputError(path, "was not written by AMBS", remedy)
     if content["schema_version"] != SCHEMA_VERSION:
-        raise InputError(path, f"has schema version {content['schema_version']}, this AMBS reads {SCHEMA_VERSION}",
-                         "use the AMBS version that wrote it, or run the step again")
+        raise InputError(
+            path,
+            f"has schema version {content['schema_version']}, this AMBS reads {SCHEMA_VERSION}",
+            "use the AMBS version that wrote it, or run the step again",
+        )
     for part in fields(Record):
-        expected = {"dict": dict, "list": list, "str": str, "int": int}[getattr(part.type, "__name__", part.type)]
+        expected = {"dict": dict, "list": list, "str": str, "int": int}[
+            getattr(part.type, "__name__", part.type)
+        ]
         if not isinstance(content.get(part.name), expected):
-            raise InputError(path, f"is damaged: '{part.name}' is missing or not of the type {expected.__name__}", remedy)
+            raise InputError(
+                path, f"is damaged: '{part.name}' is missing or not of the type {expected.__name__}", remedy
+            )
     unknown = set(content) - {part.name for part in fields(Record)}
     if unknown:
         raise InputError(path, f"is damaged: unknown entries {', '.join(sorted(unknown))}", remedy)
     if content["state"] not in STATES:
-        raise InputError(path, f"is damaged: state '{content['state']}' is none of {', '.join(STATES)}", remedy)
+        raise InputError(
+            path, f"is damaged: state '{content['state']}' is none of {', '.join(STATES)}", remedy
+        )
 
 
 def _now() -> str:

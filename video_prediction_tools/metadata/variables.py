@@ -60,7 +60,9 @@ def table() -> dict[str, Variable]:
 def _variable(name: str, entry: dict) -> Variable:
     convert = entry.pop("convert", None)
     if convert:
-        convert = Conversion(tuple(convert["grib_ids"]), tuple(convert["names"]), convert["units"], convert["factor"])
+        convert = Conversion(
+            tuple(convert["grib_ids"]), tuple(convert["names"]), convert["units"], convert["factor"]
+        )
     lists = {key: tuple(entry.pop(key)) for key in ("grib_ids", "names")}
     return Variable(short_name=name, valid_range=tuple(entry.pop("range")), convert=convert, **lists, **entry)
 
@@ -79,18 +81,28 @@ def variable(short_name: str, flag: str = "--variables") -> Variable:
     if match and match[1] in known and known[match[1]].level == "pressure":
         pressure = int(match[2])
         if not 1 <= pressure <= 1000:
-            raise InputError(flag, f"'{short_name}' asks for {pressure} hPa", "give a level from 1 to 1000 hPa")
+            raise InputError(
+                flag, f"'{short_name}' asks for {pressure} hPa", "give a level from 1 to 1000 hPa"
+            )
         base = known[match[1]]
-        return replace(base, short_name=f"{match[1]}{pressure}", pressure=pressure,
-                       long_name=f"{base.long_name} at {pressure} hPa")
+        return replace(
+            base,
+            short_name=f"{match[1]}{pressure}",
+            pressure=pressure,
+            long_name=f"{base.long_name} at {pressure} hPa",
+        )
     if found:
-        raise InputError(flag, f"'{short_name}' needs a pressure level in hPa", f"write for example {short_name}500")
+        raise InputError(
+            flag, f"'{short_name}' needs a pressure level in hPa", f"write for example {short_name}500"
+        )
     for name, entry in known.items():  # t2m, 2m_temperature: what files and Copernicus call it
         if short_name in (*entry.names, entry.copernicus):
             meant = f"{name}500" if entry.level == "pressure" else name
             raise InputError(flag, f"unknown variable '{short_name}'", f"did you mean '{meant}'?")
     names = [f"{name}850" if entry.level == "pressure" else name for name, entry in known.items()]
-    raise InputError(flag, f"unknown variable '{short_name}'", did_you_mean(short_name, [*names, "gph500", "t500"]))
+    raise InputError(
+        flag, f"unknown variable '{short_name}'", did_you_mean(short_name, [*names, "gph500", "t500"])
+    )
 
 
 def variables(short_names: Iterable[str], flag: str = "--variables") -> list[Variable]:

@@ -115,7 +115,9 @@ class VideoPredictionModel(keras.Model):
         spec = self.spec
         frame = (1, spec.height, spec.width)
         context = keras.ops.zeros((frame[0], spec.context_frames, *frame[1:], spec.channels))
-        known = keras.ops.zeros((frame[0], spec.context_frames + spec.lead_frames, *frame[1:], len(spec.known)))
+        known = keras.ops.zeros(
+            (frame[0], spec.context_frames + spec.lead_frames, *frame[1:], len(spec.known))
+        )
         self((context, known))
 
 
@@ -126,5 +128,9 @@ def require_smallest_grid(spec: DataSpec, smallest: int, model: str) -> None:
         InputError: fewer than `smallest` grid points in a direction.
     """
     if min(spec.height, spec.width) < smallest:
-        raise InputError("--model", f"{model} needs at least {smallest} x {smallest} grid points, the data have "
-                         f"{spec.height} x {spec.width}", "choose a larger region")
+        raise InputError(
+            "--model",
+            f"{model} needs at least {smallest} x {smallest} grid points, the data have "
+            f"{spec.height} x {spec.width}",
+            "choose a larger region",
+        )

@@ -27,8 +27,9 @@ class ConvLSTMHparams(CommonHparams):
     kernel_size: int = hparam(3, "width of the convolutions, in patches", low=1, high=31)
     patch_size: int = hparam(1, "grid points per patch, in each direction", low=1, high=64)
     residual: bool = hparam(True, "the output is added to the last frame, instead of being the next frame")
-    context_loss_weight: float = hparam(0.0, "weight of the one-step forecasts within the context in the loss",
-                                        low=0.0, high=100.0)
+    context_loss_weight: float = hparam(
+        0.0, "weight of the one-step forecasts within the context in the loss", low=0.0, high=100.0
+    )
 
 
 class ConvLSTM(VideoPredictionModel):
@@ -45,12 +46,15 @@ class ConvLSTM(VideoPredictionModel):
         require_smallest_grid(spec, 2, "convLSTM")
         if not hparams.filters:
             raise ValueError("filters is empty")
-        self.cells = [ConvLSTMCell(filters, hparams.kernel_size, name=f"cell_{index}")
-                      for index, filters in enumerate(hparams.filters)]
+        self.cells = [
+            ConvLSTMCell(filters, hparams.kernel_size, name=f"cell_{index}")
+            for index, filters in enumerate(hparams.filters)
+        ]
         depth = hparams.patch_size**2 * spec.channels
         # a residual output begins at zero: an untrained model is the persistence forecast
         self.output_convolution = keras.layers.Conv2D(
-            depth, 1, name="output", kernel_initializer="zeros" if hparams.residual else "glorot_uniform")
+            depth, 1, name="output", kernel_initializer="zeros" if hparams.residual else "glorot_uniform"
+        )
 
     def roll_out(self, context: Any, known: Any) -> Any:
         """Return the one-step forecasts of the context and the forecast: frames 1 .. Tc+Tl-1, [B, Tc+Tl-1, H, W, C]."""
@@ -77,7 +81,7 @@ class ConvLSTM(VideoPredictionModel):
 
     def forecast(self, context: Any, known: Any, seed: Any = 0) -> Any:
         """Forecast the lead frames; convLSTM is deterministic and does not use `seed`."""
-        return self.roll_out(context, known)[:, self.spec.context_frames - 1:]
+        return self.roll_out(context, known)[:, self.spec.context_frames - 1 :]
 
     def phases(self, total_steps: int) -> list[Phase]:
         """Return the one update of all weights."""
@@ -85,19 +89,24 @@ class ConvLSTM(VideoPredictionModel):
 
     def validation_loss(self, frames: Any, known: Any, seed: Any = 0) -> Any:
         """Return the loss of the forecast frames."""
-        context = frames[:, :self.spec.context_frames]
+        context = frames[:, : self.spec.context_frames]
         return self._forecast_loss(self.forecast(context, known, seed), frames)
 
     def _loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
         split = self.spec.context_frames - 1
-        rolled = self.roll_out(frames[:, :self.spec.context_frames], known)
+        rolled = self.roll_out(frames[:, : self.spec.context_frames], known)
         loss = self._forecast_loss(rolled[:, split:], frames)
         if self.hparams.context_loss_weight:
-            within = reconstruction_loss(self.hparams.loss_fun, rolled[:, :split], frames[:, 1:split + 1],
-                                         self.loss_weights)
-            return {"loss": loss + self.hparams.context_loss_weight * within, "forecast": loss, "context": within}
+            within = reconstruction_loss(
+                self.hparams.loss_fun, rolled[:, :split], frames[:, 1 : split + 1], self.loss_weights
+            )
+            return {
+                "loss": loss + self.hparams.context_loss_weight * within,
+                "forecast": loss,
+                "context": within,
+            }
         return {"loss": loss}
 
     def _forecast_loss(self, forecast: Any, frames: Any) -> Any:
-        truth = frames[:, self.spec.context_frames:]
+        truth = frames[:, self.spec.context_frames :]
         return reconstruction_loss(self.hparams.loss_fun, forecast, truth, self.loss_weights)

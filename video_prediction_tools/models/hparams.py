@@ -1,4 +1,4 @@
-"""Hyper-parameters: the ones that every model has, and how a file and ``--set key=value`` become a checked dataclass."""
+"""Hyper-parameters: those of every model, and how a file and ``--set key=value`` become a checked dataclass."""
 
 import dataclasses
 import json
@@ -13,9 +13,14 @@ from video_prediction_tools.errors import InputError, did_you_mean
 from video_prediction_tools.metadata.files import read_json
 
 
-
-def hparam(default: Any, help: str, *, low: float | None = None, high: float | None = None,
-           choices: Sequence[Any] | None = None) -> Any:
+def hparam(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: Sequence[Any] | None = None,
+) -> Any:
     """Declare one hyper-parameter of a dataclass.
 
     Arguments:
@@ -37,23 +42,39 @@ class CommonHparams:
     context_frames: int = hparam(10, "frames before the forecast", low=1, high=1000)
     batch_size: int = hparam(16, "sequences of one step, over all workers together", low=1, high=100_000)
     max_epochs: int = hparam(20, "passes over the training data", low=1, high=1_000_000)
-    max_seconds: float = hparam(0.0, "end training after so many seconds, resumed runs counted in; 0: no limit", low=0.0)
+    max_seconds: float = hparam(
+        0.0, "end training after so many seconds, resumed runs counted in; 0: no limit", low=0.0
+    )
     lr: float = hparam(1e-3, "learning rate (its highest value)", low=1e-12, high=10.0)
-    lr_schedule: str = hparam("cosine", "course of the learning rate", choices=("constant", "linear", "cosine"))
+    lr_schedule: str = hparam(
+        "cosine", "course of the learning rate", choices=("constant", "linear", "cosine")
+    )
     end_lr: float = hparam(0.0, "learning rate at the end of a linear or cosine schedule", low=0.0, high=10.0)
     warmup_steps: int = hparam(0, "steps over which the learning rate rises from 0", low=0, high=10_000_000)
     clip_norm: float = hparam(1.0, "largest global norm of the gradient; 0: not clipped", low=0.0)
     weight_decay: float = hparam(0.0, "decoupled weight decay (AdamW)", low=0.0, high=1.0)
-    loss_fun: str = hparam("mse", "loss of the forecast frames, on normalised values", choices=("mse", "mae", "huber"))
+    loss_fun: str = hparam(
+        "mse", "loss of the forecast frames, on normalised values", choices=("mse", "mae", "huber")
+    )
     opt_var: list[str] = hparam(["all"], "variables in the loss: short names, or all")
     normalisation: str = hparam("zscore", "how inputs are scaled, per variable", choices=("zscore", "minmax"))
-    known_channels: list[str] = hparam([ALL], "extra inputs that are known ahead; all: all that the data have",
-                                       choices=(ALL, *KNOWN_CHANNELS))
+    known_channels: list[str] = hparam(
+        [ALL],
+        "extra inputs that are known ahead; all: all that the data have",
+        choices=(ALL, *KNOWN_CHANNELS),
+    )
     mixed_precision: str = hparam("float32", "arithmetic of the layers", choices=("float32", "bfloat16"))
-    ema_decay: float = hparam(0.0, "decay per step of the running mean of the weights that is validated and used for "
-                                   "forecasts; 0: the weights themselves", low=0.0, high=0.999999)
+    ema_decay: float = hparam(
+        0.0,
+        "decay per step of the running mean of the weights that is validated and used for "
+        "forecasts; 0: the weights themselves",
+        low=0.0,
+        high=0.999999,
+    )
     validate_every: int = hparam(1, "epochs between two validations", low=1, high=1_000_000)
-    early_stopping: int = hparam(0, "stop after so many validations without a lower loss; 0: never", low=0, high=1_000_000)
+    early_stopping: int = hparam(
+        0, "stop after so many validations without a lower loss; 0: never", low=0, high=1_000_000
+    )
     checkpoint_seconds: float = hparam(300.0, "seconds between two checkpoints within an epoch", low=0.0)
 
 
@@ -78,7 +99,9 @@ def resolve(cls: type[CommonHparams], path: Path | None, overrides: Sequence[str
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
-            raise InputError("--set", f"'{override}' is not of the form key=value", "write for example --set lr=0.001")
+            raise InputError(
+                "--set", f"'{override}' is not of the form key=value", "write for example --set lr=0.001"
+            )
         values[key] = _checked(cls, "--set", key, _parsed(cls, key, text))
     return cls(**values)
 
@@ -110,7 +133,9 @@ def _checked_one(where: str, key: str, kind: type, limits: Any, value: Any) -> A
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:
-        raise InputError(where, f"'{key}' is {value!r}, not of the type {kind.__name__}", f"it means: {limits['help']}")
+        raise InputError(
+            where, f"'{key}' is {value!r}, not of the type {kind.__name__}", f"it means: {limits['help']}"
+        )
     low, high, choices = limits["low"], limits["high"], limits["choices"]
     if choices and value not in choices:
         raise InputError(where, f"'{key}' is '{value}'", f"choose among: {', '.join(map(str, choices))}")

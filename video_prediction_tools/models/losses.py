@@ -19,8 +19,11 @@ def variable_weights(opt_var: Sequence[str], variables: Sequence[str]) -> np.nda
         return np.ones(len(variables), np.float32)
     for name in opt_var:
         if name not in variables:
-            raise InputError("hyper-parameter opt_var", f"the data have no variable '{name}'",
-                             did_you_mean(name, [*variables, "all"]))
+            raise InputError(
+                "hyper-parameter opt_var",
+                f"the data have no variable '{name}'",
+                did_you_mean(name, [*variables, "all"]),
+            )
     if not opt_var:
         raise InputError("hyper-parameter opt_var", "is empty", "name variables of the data, or write all")
     chosen = np.array([name in opt_var for name in variables], np.float32)

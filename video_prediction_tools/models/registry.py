@@ -49,7 +49,9 @@ def template(name: str, dataset: str) -> Path:
     return HPARAMS / dataset / name / "model_hparams.json"
 
 
-def resolve_hparams(name: str, path: Path | None, overrides: Sequence[str] = (), dataset: str = "era5") -> CommonHparams:
+def resolve_hparams(
+    name: str, path: Path | None, overrides: Sequence[str] = (), dataset: str = "era5"
+) -> CommonHparams:
     """Return a model's hyper-parameters: defaults < `path` (or the model's template) < ``key=value`` overrides.
 
     Raises:

@@ -32,10 +32,17 @@ class ConvLSTMCell(keras.layers.Layer):
     def __init__(self, filters: int, kernel_size: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.filters, self.kernel_size = filters, kernel_size
-        self.input_convolution = keras.layers.Conv2D(4 * filters, kernel_size, padding="same", name="input",
-                                                     bias_initializer=_forget_bias_one)
-        self.state_convolution = keras.layers.Conv2D(4 * filters, kernel_size, padding="same", use_bias=False,
-                                                     kernel_initializer="orthogonal", name="state")
+        self.input_convolution = keras.layers.Conv2D(
+            4 * filters, kernel_size, padding="same", name="input", bias_initializer=_forget_bias_one
+        )
+        self.state_convolution = keras.layers.Conv2D(
+            4 * filters,
+            kernel_size,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="orthogonal",
+            name="state",
+        )
 
     def build(self, projected_shape: Any, state_shape: Any = None) -> None:
         """Make the weights of the state convolution (the input's are made by its first use)."""
@@ -62,4 +69,6 @@ class ConvLSTMCell(keras.layers.Layer):
 
 def _forget_bias_one(shape: tuple[int, ...], dtype: Any = None) -> Any:
     filters = shape[0] // 4
-    return ops.concatenate([ops.zeros(filters, dtype), ops.ones(filters, dtype), ops.zeros(2 * filters, dtype)])
+    return ops.concatenate(
+        [ops.zeros(filters, dtype), ops.ones(filters, dtype), ops.zeros(2 * filters, dtype)]
+    )

@@ -19,7 +19,9 @@ def to_patches(frames: Any, size: int) -> Any:
     *lead, height, width, channels = frames.shape
     rows, columns = -(-height // size), -(-width // size)
     flat = ops.reshape(frames, (-1, height, width, channels))
-    flat = ops.pad(flat, ((0, 0), (0, rows * size - height), (0, columns * size - width), (0, 0)), mode="symmetric")
+    flat = ops.pad(
+        flat, ((0, 0), (0, rows * size - height), (0, columns * size - width), (0, 0)), mode="symmetric"
+    )
     cells = ops.reshape(flat, (-1, rows, size, columns, size, channels))
     cells = ops.transpose(cells, (0, 1, 3, 2, 4, 5))
     return ops.reshape(cells, (-1, *lead[1:], rows, columns, size * size * channels))
