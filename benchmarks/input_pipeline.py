@@ -1,12 +1,13 @@
-"""Sequences per second of the training input, shuffled, against a plain memory copy of the same bytes in the same run.
+"""Sequences per second of the shuffled training input, against a plain memory copy of the same bytes.
 
     python benchmarks/input_pipeline.py            # one year, hourly, 56 x 92 points, 3 variables
 
-The year's TFRecords are made first (random numbers), one block after another as preprocess 2 writes them. Then an epoch
-is taken through the pipeline as training gets it (shuffled, cut into batches, as TensorFlow tensors), once with blocks
-that are kept in memory (the default where they fit), and once with pools so small that every block is read again.
-The copy goes from arrays that lie in memory to one that is used again and again: nothing can be faster with one thread.
-Each side is measured several times in turn and the best counts, since the machine may have other work.
+The year's TFRecords are made first (random numbers), one block after another as preprocess 2 writes them.
+Then an epoch is taken through the pipeline as training gets it (shuffled, cut into batches, as TensorFlow
+tensors), once with blocks that are kept in memory (the default where they fit), and once with pools so small
+that every block is read again. The copy goes from arrays that lie in memory to one that is used again and
+again: nothing can be faster with one thread. Each side is measured several times in turn and the best counts,
+since the machine may have other work.
 """
 
 import argparse
@@ -76,7 +77,9 @@ def copy_seconds(batch_size: int, batches: int) -> Callable[[], float]:
 
 def main() -> None:
     """Make the data, measure all sides in turn, print the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--hours", type=int, default=8760, help="length of the data (default: 8760, a year)")
     parser.add_argument("--batch_size", type=int, default=16, help="sequences of a batch (default: 16)")
     parser.add_argument("--repeat", type=int, default=5, help="measurements of each side (default: 5)")
@@ -88,9 +91,11 @@ def main() -> None:
         common = (blocks, LENGTH, 1, SHAPE, "benchmark")
         in_memory, re_read = Sequences(*common, pool_bytes=2**40), Sequences(*common, pool_bytes=128 * 2**20)
         batches = len(in_memory) // options.batch_size
-        sides = {"memory copy": copy_seconds(options.batch_size, batches),
-                 "blocks kept in memory": pipeline_seconds(in_memory, options.batch_size, batches),
-                 "blocks read each epoch": pipeline_seconds(re_read, options.batch_size, batches)}
+        sides = {
+            "memory copy": copy_seconds(options.batch_size, batches),
+            "blocks kept in memory": pipeline_seconds(in_memory, options.batch_size, batches),
+            "blocks read each epoch": pipeline_seconds(re_read, options.batch_size, batches),
+        }
         best = dict.fromkeys(sides, float("inf"))
         for _ in range(options.repeat):
             for name, measure in sides.items():
@@ -99,10 +104,16 @@ def main() -> None:
         shutil.rmtree(directory)
 
     count, sequence_bytes = batches * options.batch_size, LENGTH * int(np.prod(SHAPE)) * 4
-    print(f"{count} sequences of {sequence_bytes / 1e6:.2f} MB, batches of {options.batch_size}, {len(blocks)} blocks")
+    print(
+        f"{count} sequences of {sequence_bytes / 1e6:.2f} MB, "
+        f"batches of {options.batch_size}, {len(blocks)} blocks"
+    )
     for name, seconds in best.items():
-        print(f"{name:24} {count / seconds:8.0f} sequences/s  {count * sequence_bytes / seconds / 1e9:6.2f} GB/s  "
-              f"{best['memory copy'] / seconds:5.2f} of the memory copy")
+        print(
+            f"{name:24} {count / seconds:8.0f} sequences/s  "
+            f"{count * sequence_bytes / seconds / 1e9:6.2f} GB/s  "
+            f"{best['memory copy'] / seconds:5.2f} of the memory copy"
+        )
 
 
 if __name__ == "__main__":

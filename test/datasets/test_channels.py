@@ -7,8 +7,15 @@ import netCDF4
 import numpy as np
 import pytest
 
-from video_prediction_tools.datasets.channels import (CLOCKS, Region, available, choose, clocks, known_channels,
-                                                      read_region)
+from video_prediction_tools.datasets.channels import (
+    CLOCKS,
+    Region,
+    available,
+    choose,
+    clocks,
+    known_channels,
+    read_region,
+)
 from video_prediction_tools.errors import InputError
 
 
@@ -17,9 +24,14 @@ def at(*parts: int) -> int:
     return calendar.timegm(datetime(*parts, tzinfo=UTC).timetuple())
 
 
-REGION = Region(np.array([52.0, 50.0]), np.array([-90.0, 0.0, 90.0, 179.0]),
-                {"lsm": np.array([[0, 1, 0.5, 0], [1, 1, 0, 0]], np.float32),
-                 "oro": np.array([[0, 500, 250, -10], [2000, 8000, 0, 0]], np.float32)})
+REGION = Region(
+    np.array([52.0, 50.0]),
+    np.array([-90.0, 0.0, 90.0, 179.0]),
+    {
+        "lsm": np.array([[0, 1, 0.5, 0], [1, 1, 0, 0]], np.float32),
+        "oro": np.array([[0, 500, 250, -10], [2000, 8000, 0, 0]], np.float32),
+    },
+)
 
 
 def channels(names, times, region=REGION):
@@ -33,7 +45,9 @@ def test_solar_time_by_hand():
     wave = channels(["sin_solar_time", "cos_solar_time"], [at(2019, 3, 1, 12)])
     np.testing.assert_allclose(wave[0, 0, :3], [[1, 0], [0, -1], [-1, 0]], atol=1e-6)
     hour = 12 + 179 / 15
-    np.testing.assert_allclose(wave[0, 1, 3], [np.sin(2 * np.pi * hour / 24), np.cos(2 * np.pi * hour / 24)], atol=1e-6)
+    np.testing.assert_allclose(
+        wave[0, 1, 3], [np.sin(2 * np.pi * hour / 24), np.cos(2 * np.pi * hour / 24)], atol=1e-6
+    )
 
 
 def test_solar_time_same_across_date_line():
@@ -45,14 +59,22 @@ def test_solar_time_same_across_date_line():
     np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-@pytest.mark.parametrize("moment, share", [
-    ((2019, 1, 1), 0.0), ((2019, 7, 2, 12), 182.5 / 365), ((2020, 7, 2), 0.5), ((2020, 12, 31, 12), 365.5 / 366),
-    ((1969, 4, 1), 90 / 365)])
+@pytest.mark.parametrize(
+    "moment, share",
+    [
+        ((2019, 1, 1), 0.0),
+        ((2019, 7, 2, 12), 182.5 / 365),
+        ((2020, 7, 2), 0.5),
+        ((2020, 12, 31, 12), 365.5 / 366),
+        ((1969, 4, 1), 90 / 365),
+    ],
+)
 def test_day_of_year_by_hand(moment, share):
     """0 on 1 January 00 UTC, half a year on 2 July; leap years and years before 1970 too."""
     wave = channels(["sin_day_of_year", "cos_day_of_year"], [at(*moment)])
-    np.testing.assert_allclose(wave[0], np.broadcast_to(
-        [np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)], (2, 4, 2)), atol=1e-6)
+    np.testing.assert_allclose(
+        wave[0], np.broadcast_to([np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)], (2, 4, 2)), atol=1e-6
+    )
 
 
 def test_every_frame_has_its_own_clock():
@@ -104,10 +126,14 @@ def test_read_region(tmp_path):
     np.testing.assert_array_equal(region.constants["lsm"], [[0, 1], [0.25, 0]])
 
 
-@pytest.mark.parametrize("damage, match", [
-    (lambda path: path.write_bytes(b"no netcdf"), "cannot be read"),
-    (lambda path: write_constants(path, lsm=np.zeros((3, 2))), "shape"),
-    (lambda path: write_constants(path, lsm=np.array([[0, 1], [0, -9.0]])), "missing values")])
+@pytest.mark.parametrize(
+    "damage, match",
+    [
+        (lambda path: path.write_bytes(b"no netcdf"), "cannot be read"),
+        (lambda path: write_constants(path, lsm=np.zeros((3, 2))), "shape"),
+        (lambda path: write_constants(path, lsm=np.array([[0, 1], [0, -9.0]])), "missing values"),
+    ],
+)
 def test_wrong_constants(tmp_path, damage, match):
     """Damaged, on another grid, with holes."""
     damage(tmp_path / "constants.nc")

@@ -7,8 +7,10 @@ import pytest
 
 from video_prediction_tools.datasets.normalisation import METHODS, Normalisation
 
-STATISTICS = {"2t": {"min": 250.0, "max": 310.0, "mean": 280.0, "std": 12.0, "n": 9},
-              "msl": {"min": 95_000.0, "max": 105_000.0, "mean": 101_000.0, "std": 800.0, "n": 9}}
+STATISTICS = {
+    "2t": {"min": 250.0, "max": 310.0, "mean": 280.0, "std": 12.0, "n": 9},
+    "msl": {"min": 95_000.0, "max": 105_000.0, "mean": 101_000.0, "std": 800.0, "n": 9},
+}
 FRAMES = np.array([[280.0, 101_000.0], [250.0, 95_000.0], [310.0, 105_000.0], [292.0, 100_200.0]], np.float32)
 
 
@@ -57,8 +59,10 @@ def test_json_round_trip():
     assert "n" not in normalisation.to_json()["statistics"]["2t"]
 
 
-@pytest.mark.parametrize("method, statistics", [
-    ("z-score", STATISTICS), ("zscore", {}), ("zscore", {"2t": {**STATISTICS["2t"], "std": float("nan")}})])
+@pytest.mark.parametrize(
+    "method, statistics",
+    [("z-score", STATISTICS), ("zscore", {}), ("zscore", {"2t": {**STATISTICS["2t"], "std": float("nan")}})],
+)
 def test_refused(method, statistics):
     """Unknown method; missing or NaN statistics."""
     with pytest.raises(ValueError):

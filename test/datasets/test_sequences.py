@@ -23,7 +23,12 @@ def blocks(tmp_path_factory):
     for number, frames in enumerate(FRAMES):
         times = 1000 * number + np.arange(frames, dtype=np.int64)
         path = directory / f"{number}.tfrecord"
-        write_block(path, np.broadcast_to(times[:, None, None, None], (frames, *SHAPE)).astype(np.float32), times, "fp")
+        write_block(
+            path,
+            np.broadcast_to(times[:, None, None, None], (frames, *SHAPE)).astype(np.float32),
+            times,
+            "fp",
+        )
         made.append(Block(path, int(times[0]), frames, frames - LENGTH + 1))
     return tuple(made)
 
@@ -39,7 +44,9 @@ def first_times(batches):
     return [int(time) for batch in batches for time in batch.times[:, 0]]
 
 
-ALL = sorted(1000 * number + first for number, frames in enumerate(FRAMES) for first in range(frames - LENGTH + 1))
+ALL = sorted(
+    1000 * number + first for number, frames in enumerate(FRAMES) for first in range(frames - LENGTH + 1)
+)
 
 
 def test_every_window_once_an_epoch(sequences):
@@ -47,8 +54,8 @@ def test_every_window_once_an_epoch(sequences):
     assert len(sequences) == WINDOWS
     seen = first_times(islice(sequences.shuffled(4, seed=3), WINDOWS))  # 33 batches of 4: 4 epochs
     for epoch in range(4):
-        assert sorted(seen[epoch * WINDOWS:(epoch + 1) * WINDOWS]) == ALL
-    assert seen[:WINDOWS] != seen[WINDOWS:2 * WINDOWS]
+        assert sorted(seen[epoch * WINDOWS : (epoch + 1) * WINDOWS]) == ALL
+    assert seen[:WINDOWS] != seen[WINDOWS : 2 * WINDOWS]
 
 
 def test_frames_and_times_belong_together(sequences):
@@ -60,20 +67,25 @@ def test_frames_and_times_belong_together(sequences):
 
 
 def test_order_is_a_function_of_seed_and_epoch(sequences):
-    """The same seed gives the same order, another seed another; batch size and place of entry change nothing."""
+    """The same seed gives the same order; batch size and place of entry change nothing."""
     whole = first_times(islice(sequences.shuffled(3, seed=1), 33))
     assert first_times(islice(sequences.shuffled(3, seed=1), 33)) == whole
     assert first_times(islice(sequences.shuffled(9, seed=1), 11)) == whole
     assert first_times(islice(sequences.shuffled(3, seed=2), 33)) != whole
     for first in (1, 10, 11, 12, 25):
-        assert first_times(islice(sequences.shuffled(3, seed=1, first_batch=first), 5)) == whole[3 * first:3 * first + 15]
+        assert (
+            first_times(islice(sequences.shuffled(3, seed=1, first_batch=first), 5))
+            == whole[3 * first : 3 * first + 15]
+        )
 
 
 def test_shares_of_workers_make_the_batch(sequences):
     """What two workers with two devices each get is the batch of one."""
     whole = first_times(islice(sequences.shuffled(8, seed=1), 6))
-    workers = [iter(first_times(islice(sequences.shuffled(8, seed=1, parts=4, part=part), 12)))
-               for part in (range(0, 2), range(2, 4))]
+    workers = [
+        iter(first_times(islice(sequences.shuffled(8, seed=1, parts=4, part=part), 12)))
+        for part in (range(0, 2), range(2, 4))
+    ]
     together = [time for _ in range(6) for worker in workers for time in islice(worker, 4)]
     assert together == whole
 
@@ -82,14 +94,16 @@ def test_entering_late_reads_only_what_is_needed(blocks, monkeypatch):
     """To go on in the middle of the 1000th epoch, only the pools there and ahead are read."""
     read = Counter()
     original = Sequences.read
-    monkeypatch.setattr(Sequences, "read", lambda self, index: (read.update([index]), original(self, index))[1])
+    monkeypatch.setattr(
+        Sequences, "read", lambda self, index: (read.update([index]), original(self, index))[1]
+    )
     sequences = Sequences(blocks, LENGTH, 1, SHAPE, "fp", 15 * FRAME_BYTES)
     next(sequences.shuffled(1, seed=0, first_batch=1000 * WINDOWS + 5))
     assert sum(read.values()) <= 4
 
 
 def test_pools_fit_in_memory(blocks):
-    """A pool holds its share of the bytes, and at most one block more; all pools together hold all windows."""
+    """A pool holds its share of the bytes and at most one block more; together they hold all windows."""
     limit = 15 * FRAME_BYTES
     pools = Sequences(blocks, LENGTH, 1, SHAPE, "fp", limit).order(7, 0)
     assert len(pools) == 4
@@ -102,7 +116,9 @@ def test_blocks_that_fit_are_read_once(blocks, monkeypatch):
     """A data set that fits in memory is not read again each epoch."""
     read = Counter()
     original = Sequences.read
-    monkeypatch.setattr(Sequences, "read", lambda self, index: (read.update([index]), original(self, index))[1])
+    monkeypatch.setattr(
+        Sequences, "read", lambda self, index: (read.update([index]), original(self, index))[1]
+    )
     list(islice(Sequences(blocks, LENGTH, 1, SHAPE, "fp").shuffled(11, seed=0), 12))
     assert read == Counter(range(6))
 
@@ -130,7 +146,7 @@ def test_stride(blocks):
 
 
 def test_memory_is_used_again_but_never_while_it_is_held(blocks):
-    """Batches, parts of batches and TensorFlow's tensors keep their content; what nobody holds is used again."""
+    """Batches, parts of them and TensorFlow's tensors keep their content; what nobody holds is used again."""
     import tensorflow as tf
 
     batches = Sequences(blocks, LENGTH, 1, SHAPE, "fp").shuffled(16, seed=0)
@@ -139,7 +155,9 @@ def test_memory_is_used_again_but_never_while_it_is_held(blocks):
         frames, times = next(batches)
         places.add(frames.ctypes.data)
         if number % 3 == 0:
-            view = [frames, frames[3:5, 1:], tf.constant(frames), tf.data.Dataset.from_tensors(frames)][number // 3 % 4]
+            view = [frames, frames[3:5, 1:], tf.constant(frames), tf.data.Dataset.from_tensors(frames)][
+                number // 3 % 4
+            ]
             view = next(iter(view)) if number // 3 % 4 == 3 else view
             held.append(view)
             expected.append(np.array(view))
@@ -155,7 +173,10 @@ def test_damage_is_told(blocks, tmp_path):
     content[len(content) // 2] ^= 0xFF
     path = tmp_path / "damaged.tfrecord"
     path.write_bytes(content)
-    for damaged, fingerprint, match in ((Block(path, 0, 12, 8), "fp", "damaged"), (blocks[0], "other", "another data set"),
-                                        (Block(blocks[0].path, 0, 11, 7), "fp", "metadata.json says")):
+    for damaged, fingerprint, match in (
+        (Block(path, 0, 12, 8), "fp", "damaged"),
+        (blocks[0], "other", "another data set"),
+        (Block(blocks[0].path, 0, 11, 7), "fp", "metadata.json says"),
+    ):
         with pytest.raises(InputError, match=match):
             next(Sequences((damaged,), LENGTH, 1, SHAPE, fingerprint).shuffled(2, seed=0))

@@ -15,9 +15,17 @@ HOUR = 3600
 SEQUENCE_LENGTH = 4
 
 
-def make_prepared(directory: Path, *, height: int = 6, width: int = 8, hours: dict[str, int] | None = None,
-                  block_frames: int = 15, variables: tuple[str, ...] = ("2t",), seed: int = 0,
-                  spoil: Callable[[np.ndarray], None] | None = None) -> Path:
+def make_prepared(
+    directory: Path,
+    *,
+    height: int = 6,
+    width: int = 8,
+    hours: dict[str, int] | None = None,
+    block_frames: int = 15,
+    variables: tuple[str, ...] = ("2t",),
+    seed: int = 0,
+    spoil: Callable[[np.ndarray], None] | None = None,
+) -> Path:
     """Write a prepared data set with a diurnal cycle, a wave and noise; return its directory.
 
     Arguments:
@@ -30,23 +38,45 @@ def make_prepared(directory: Path, *, height: int = 6, width: int = 8, hours: di
     for split, count in hours.items():
         times = start + HOUR * np.arange(count, dtype=np.int64)
         phase = 2 * np.pi * ((times[:, None, None] / HOUR + lon / 15) / 24 + np.zeros((height, 1)))
-        waves = np.sin(phase) + 0.3 * np.cos(phase / 3 + lat[:, None]) + 0.05 * generator.standard_normal(phase.shape)
-        fields[split] = times, np.stack([280 + 5 * waves * (index + 1) for index in range(len(variables))], -1
-                                        ).astype(np.float32)
+        waves = (
+            np.sin(phase)
+            + 0.3 * np.cos(phase / 3 + lat[:, None])
+            + 0.05 * generator.standard_normal(phase.shape)
+        )
+        fields[split] = (
+            times,
+            np.stack([280 + 5 * waves * (index + 1) for index in range(len(variables))], -1).astype(
+                np.float32
+            ),
+        )
         start = int(times[-1]) + HOUR
 
     train = fields["train"][1]
     with running(directory, kind="dataset", name=directory.name, program="test", arguments={}) as opened:
-        statistics = {name: Moments.of(train[..., index]).statistics() for index, name in enumerate(variables)}
+        statistics = {
+            name: Moments.of(train[..., index]).statistics() for index, name in enumerate(variables)
+        }
         opened.add_output(write_statistics(directory, statistics, [["2019-03-01T00", "2019-03-02T15"]]))
-        opened.record.details.update(variables=list(variables), units={name: "K" for name in variables}, step_hours=1,
-                                     synthetic=True, lat=lat.tolist(), lon=lon.tolist())
+        opened.record.details.update(
+            variables=list(variables),
+            units={name: "K" for name in variables},
+            step_hours=1,
+            synthetic=True,
+            lat=lat.tolist(),
+            lon=lon.tolist(),
+        )
     if spoil:
         spoil(train)
     fingerprint = read_record(directory).fingerprint()
     records = directory / "tfrecords"
-    with running(records, kind="tfrecords", name=directory.name, program="test", arguments={},
-                 inputs={str(directory): fingerprint}) as opened:
+    with running(
+        records,
+        kind="tfrecords",
+        name=directory.name,
+        program="test",
+        arguments={},
+        inputs={str(directory): fingerprint},
+    ) as opened:
         blocks = {}
         for split, (times, frames) in fields.items():
             blocks[split] = []
@@ -58,10 +88,16 @@ def make_prepared(directory: Path, *, height: int = 6, width: int = 8, hours: di
                 n = count_sequences(len(times[part]), SEQUENCE_LENGTH, 1)
                 blocks[split].append(Block(path, int(times[first]), len(times[part]), n))
         opened.record.details.update(
-            sequence_length=SEQUENCE_LENGTH, window_stride=1, step_hours=1, variables=list(variables), height=height,
-            width=width, dataset_fingerprint=fingerprint,
+            sequence_length=SEQUENCE_LENGTH,
+            window_stride=1,
+            step_hours=1,
+            variables=list(variables),
+            height=height,
+            width=width,
+            dataset_fingerprint=fingerprint,
             n_sequences={split: sum(one.sequences for one in each) for split, each in blocks.items()},
-            blocks={split: block_entries(records, each) for split, each in blocks.items()})
+            blocks={split: block_entries(records, each) for split, each in blocks.items()},
+        )
     return directory
 
 

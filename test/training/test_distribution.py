@@ -20,7 +20,9 @@ def test_one_process():
     """Without any sign of a cluster, in a Slurm job of one task too."""
     assert find_cluster({}) == Cluster((), 0)
     assert find_cluster({"SLURM_JOB_ID": "1", "SLURM_STEP_NUM_TASKS": "1"}) == Cluster()
-    assert find_cluster({"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4"}) == Cluster(), "the batch script is no job step"
+    assert find_cluster({"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4"}) == Cluster(), (
+        "the batch script is no job step"
+    )
     assert Cluster().is_chief
 
 
@@ -38,13 +40,18 @@ def test_tf_config():
 
 
 def test_slurm(tmp_path, monkeypatch):
-    """Slurm's nodes and tasks become addresses; tasks of a node and jobs of a node have ports of their own."""
+    """Slurm's nodes and tasks become addresses; tasks and jobs of a node have ports of their own."""
     scontrol = tmp_path / "scontrol"
     scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames n[1-3]" ] && printf "n1\\nn2\\nn3\\n"\n')
     scontrol.chmod(scontrol.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    step = {"SLURM_JOB_ID": "17", "SLURM_STEP_NUM_TASKS": "5", "SLURM_STEP_NODELIST": "n[1-3]",
-            "SLURM_STEP_TASKS_PER_NODE": "2(x2),1", "SLURM_PROCID": "4"}
+    step = {
+        "SLURM_JOB_ID": "17",
+        "SLURM_STEP_NUM_TASKS": "5",
+        "SLURM_STEP_NODELIST": "n[1-3]",
+        "SLURM_STEP_TASKS_PER_NODE": "2(x2),1",
+        "SLURM_PROCID": "4",
+    }
     assert find_cluster(step) == Cluster(("n1:20085", "n1:20086", "n2:20087", "n2:20088", "n3:20089"), 4)
     other = find_cluster({**step, "SLURM_JOB_ID": "18", "AMBS_HOST_SUFFIX": "i"})
     assert other.workers[0] == "n1i:20090"
@@ -82,9 +89,13 @@ sys.exit(run(main_train_models.main, main_train_models.build_parser(), [
 def start(prepared, directory, kind, *settings, environment=None):
     """Start a training in a process of its own."""
     here = os.path.dirname(os.path.abspath(__file__))
-    return subprocess.Popen([sys.executable, "-c", TRAINING, prepared, directory, here, kind, *settings],
-                            env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", TRAINING, prepared, directory, here, kind, *settings],
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def start_two_workers(prepared, directory, *settings):
@@ -93,8 +104,20 @@ def start_two_workers(prepared, directory, *settings):
         for one in (a, b):
             one.bind(("127.0.0.1", 0))
         workers = [f"127.0.0.1:{one.getsockname()[1]}" for one in (a, b)]
-    return [start(prepared, directory, "workers", *settings, environment={"TF_CONFIG": json.dumps(
-        {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})}) for index in (0, 1)]
+    return [
+        start(
+            prepared,
+            directory,
+            "workers",
+            *settings,
+            environment={
+                "TF_CONFIG": json.dumps(
+                    {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+                )
+            },
+        )
+        for index in (0, 1)
+    ]
 
 
 def end(*processes, code=0):
@@ -123,11 +146,11 @@ def assert_near(one, other):
 
 @pytest.mark.slow
 def test_two_replicas_equal_one(prepared, tmp_path):
-    """Two workers, and two replicas in one process, do what one device does: losses, clipping, means, validation."""
+    """Two workers, and two replicas in one process, do what one device does (with clipping and means)."""
     alone, mirrored, workers = (tmp_path / name for name in ("alone", "mirrored", "workers"))
-    out, = end(start(prepared, alone, "alone"))
+    (out,) = end(start(prepared, alone, "alone"))
     assert "global batch size 4 on 1 device;" in out
-    out, = end(start(prepared, mirrored, "mirrored"))
+    (out,) = end(start(prepared, mirrored, "mirrored"))
     assert "global batch size 4 on 2 devices;" in out
     assert_near(alone, mirrored)
     first, second = end(*start_two_workers(prepared, workers))

@@ -1,4 +1,4 @@
-"""The training loop: stopping at any step and going on gives the same weights bit for bit; what it logs and keeps."""
+"""The training loop: stopped and started again it gives the same weights bit for bit; what it logs."""
 
 import csv
 import os
@@ -36,8 +36,13 @@ def experiment(prepared, directory, *settings, seed=1):
     """Plan a tiny training."""
     from video_prediction_tools.models import registry
 
-    return plan(directory, "convLSTM", registry.resolve_hparams("convLSTM", None, [*TINY, *settings]), seed,
-                open_prepared(prepared))
+    return plan(
+        directory,
+        "convLSTM",
+        registry.resolve_hparams("convLSTM", None, [*TINY, *settings]),
+        seed,
+        open_prepared(prepared),
+    )
 
 
 def train(planned, stop=None):
@@ -63,7 +68,9 @@ def assert_same_training(one, other):
         assert a.keys() == b.keys() and a
         for key in a:
             np.testing.assert_array_equal(a[key], b[key], err_msg=f"{file.__name__} {key}")
-    rows = [[row[:5] for row in csv.reader(open(directory / "training_log.csv"))] for directory in (one, other)]
+    rows = [
+        [row[:5] for row in csv.reader(open(directory / "training_log.csv"))] for directory in (one, other)
+    ]
     assert rows[0] == rows[1]  # all but the sequences per second
 
 
@@ -80,15 +87,29 @@ def test_log_and_files(uninterrupted):
     """A line at each epoch's end with a validation loss; what docs/data_formats.md lists is there."""
     with open(uninterrupted / "training_log.csv") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["step", "epoch", "train_loss", "val_loss", "learning_rate", "sequences_per_second"]
+    assert list(rows[0]) == [
+        "step",
+        "epoch",
+        "train_loss",
+        "val_loss",
+        "learning_rate",
+        "sequences_per_second",
+    ]
     assert [(row["step"], row["epoch"]) for row in rows] == [("9", "1"), ("18", "2")]
     record = read_record(uninterrupted)
-    assert record.kind == "model" and record.state == "done" and record.details["finished"] == "all epochs done"
+    assert (
+        record.kind == "model" and record.state == "done" and record.details["finished"] == "all epochs done"
+    )
     best = min(rows, key=lambda row: float(row["val_loss"]))
     assert record.details["best_step"] == int(best["step"])
     assert record.details["best_val_loss"] == float(best["val_loss"])
-    assert {"model_hparams.json", "data_spec.json", "training_log.csv", "checkpoints/best/weights.npz",
-            "checkpoints/last/state.npz"} == set(record.outputs)
+    assert {
+        "model_hparams.json",
+        "data_spec.json",
+        "training_log.csv",
+        "checkpoints/best/weights.npz",
+        "checkpoints/last/state.npz",
+    } == set(record.outputs)
 
 
 def test_tensorboard(uninterrupted):
@@ -101,7 +122,9 @@ def test_tensorboard(uninterrupted):
     for curve in ("train_loss", "val_loss", "learning_rate"):
         found = [(event.step, event.value) for event in accumulator.Scalars(curve)]
         assert [step for step, _ in found] == [9, 18]
-        np.testing.assert_allclose([value for _, value in found], [float(row[curve]) for row in rows], rtol=1e-6)
+        np.testing.assert_allclose(
+            [value for _, value in found], [float(row[curve]) for row in rows], rtol=1e-6
+        )
 
 
 @pytest.mark.parametrize("stops", [(1,), (9,), (4, 1, 6)], ids=["first step", "end of epoch", "three times"])
@@ -150,8 +173,9 @@ def test_seed_decides(uninterrupted, prepared, tmp_path):
     """Another seed gives other weights."""
     planned = experiment(prepared, tmp_path / "model", seed=2)
     train(planned)
-    assert not np.array_equal(arrays(best_file(planned.directory))["model/0"],
-                              arrays(best_file(uninterrupted))["model/0"])
+    assert not np.array_equal(
+        arrays(best_file(planned.directory))["model/0"], arrays(best_file(uninterrupted))["model/0"]
+    )
 
 
 def test_other_experiment_is_refused(uninterrupted, prepared):
@@ -181,11 +205,17 @@ def test_damaged_checkpoint_is_told(prepared, tmp_path):
 
 def test_loss_that_is_no_number(make_prepared, tmp_path):
     """The training ends with a message, and the last good checkpoint is kept."""
+
     def spoil(frames):
         frames[20] = np.inf
 
-    planned = experiment(make_prepared(tmp_path / "data", spoil=spoil), tmp_path / "model", "checkpoint_seconds=0",
-                         "batch_size=1", "max_epochs=1")
+    planned = experiment(
+        make_prepared(tmp_path / "data", spoil=spoil),
+        tmp_path / "model",
+        "checkpoint_seconds=0",
+        "batch_size=1",
+        "max_epochs=1",
+    )
     with pytest.raises(InputError, match="the loss is (nan|inf) at step .*checkpoints made before are kept"):
         train(planned)
     assert read_record(planned.directory).state == "failed"
@@ -209,8 +239,9 @@ def test_time_budget(prepared, tmp_path):
 
 def test_early_stopping(prepared, tmp_path):
     """Without a lower validation loss for two epochs, training ends."""
-    planned = experiment(prepared, tmp_path / "model", "max_epochs=100", "lr=1e-12", "early_stopping=2",
-                         "lr_schedule=constant")
+    planned = experiment(
+        prepared, tmp_path / "model", "max_epochs=100", "lr=1e-12", "early_stopping=2", "lr_schedule=constant"
+    )
     # with such a learning rate no weight changes by a bit: the first loss remains the lowest
     progress = train(planned)
     assert progress.finished == "no lower validation loss in 2 validations"
@@ -257,12 +288,13 @@ def test_bfloat16(prepared, tmp_path):
     progress = train(planned)
     assert keras.config.dtype_policy().name == "float32"
     assert np.isfinite(progress.best_val_loss)
-    assert all(array.dtype in (np.float32, np.int32, np.int64) for array in arrays(last_file(planned.directory)).values())
+    assert all(
+        array.dtype in (np.float32, np.int32, np.int64)
+        for array in arrays(last_file(planned.directory)).values()
+    )
 
 
 def test_batch_larger_than_the_data(prepared, tmp_path):
     """A batch may hold several epochs of a very small data set."""
     planned = experiment(prepared, tmp_path / "model", "batch_size=50", "max_epochs=3")
     assert train(planned).step == 3  # 105 sequences in batches of 50
-
-

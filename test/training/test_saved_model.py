@@ -12,8 +12,15 @@ from video_prediction_tools.training.distribution import Cluster
 from video_prediction_tools.training.experiment import SPEC_NAME, note_results, plan, recorded
 from video_prediction_tools.training.saved_model import load_forecaster, read_data_spec
 
-SETTINGS = ["filters=4", "context_frames=2", "batch_size=4", "max_epochs=1", "residual=true", "lr=0.01",
-            "known_channels=sin_solar_time,cos_solar_time"]
+SETTINGS = [
+    "filters=4",
+    "context_frames=2",
+    "batch_size=4",
+    "max_epochs=1",
+    "residual=true",
+    "lr=0.01",
+    "known_channels=sin_solar_time,cos_solar_time",
+]
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +30,13 @@ def trained(prepared, tmp_path_factory):
     from video_prediction_tools.training import loop
 
     data = open_prepared(prepared)
-    planned = plan(tmp_path_factory.mktemp("models") / "model", "convLSTM",
-                   registry.resolve_hparams("convLSTM", None, SETTINGS), 1, data)
+    planned = plan(
+        tmp_path_factory.mktemp("models") / "model",
+        "convLSTM",
+        registry.resolve_hparams("convLSTM", None, SETTINGS),
+        1,
+        data,
+    )
     with recorded(planned, {}) as opened:
         note_results(opened, loop.train(planned, Cluster(), stop=None))
     return planned.directory, data
@@ -97,8 +109,13 @@ def test_unfinished_training_is_refused(prepared, tmp_path):
     from video_prediction_tools.models import registry
     from video_prediction_tools.training import loop
 
-    planned = plan(tmp_path / "model", "convLSTM", registry.resolve_hparams("convLSTM", None, SETTINGS), 1,
-                   open_prepared(prepared))
+    planned = plan(
+        tmp_path / "model",
+        "convLSTM",
+        registry.resolve_hparams("convLSTM", None, SETTINGS),
+        1,
+        open_prepared(prepared),
+    )
     with pytest.raises(StoppedEarly), recorded(planned, {}):
         loop.train(planned, Cluster(), SimpleNamespace(name="test"))
     with pytest.raises(InputError, match="unfinished step \\(state 'interrupted'\\)"):

@@ -23,9 +23,12 @@ TINY = ("--model", "convLSTM", "--set", "filters=4", "context_frames=2", "batch_
 
 
 def refused(capsys, prepared, directory, *arguments) -> str:
-    """Run the program in this process; assert exit code 2, one line of error, no model directory; return the line."""
-    code = run(main_train_models.main, main_train_models.build_parser(),
-               ["--input_dir", str(prepared), "--output_dir", str(directory), *map(str, arguments)])
+    """Run the program here; assert exit code 2, one line of error, no model directory; return the line."""
+    code = run(
+        main_train_models.main,
+        main_train_models.build_parser(),
+        ["--input_dir", str(prepared), "--output_dir", str(directory), *map(str, arguments)],
+    )
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ERROR")]
     assert code == 2
     assert len(errors) == 1
@@ -42,27 +45,37 @@ def _handlers():
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("arguments, match", [
-    (["--model", "convlstm"], "--model: unknown model 'convlstm'; did you mean 'convLSTM'?"),
-    ([*TINY, "contxt_frames=2"], "did you mean 'context_frames'?"),
-    ([*TINY, "lr=fast"], "'lr' is 'fast', not of the type float"),
-    ([*TINY, "batch_size=0"], "'batch_size' is 0; give a value from 1"),
-    ([*TINY, "batch_size"], "not of the form key=value"),
-    ([*TINY, "context_frames=4"], "the sequences have 4 frames; give at most 3"),
-    ([*TINY, "known_channels=lsm"], "lack the known channel 'lsm'"),
-    ([*TINY, "known_channels=sun"], "'known_channels' is 'sun'"),
-    ([*TINY, "opt_var=msl"], "no variable 'msl'"),
-    ([*TINY, "normalisation=none"], "choose among: zscore, minmax"),
-    ([*TINY, "--seed", "-1"], "-1 is not from 0"),
-    ([*TINY, "--model_hparams", "/nowhere/hp.json"], "/nowhere/hp.json: does not exist")])
+@pytest.mark.parametrize(
+    "arguments, match",
+    [
+        (["--model", "convlstm"], "--model: unknown model 'convlstm'; did you mean 'convLSTM'?"),
+        ([*TINY, "contxt_frames=2"], "did you mean 'context_frames'?"),
+        ([*TINY, "lr=fast"], "'lr' is 'fast', not of the type float"),
+        ([*TINY, "batch_size=0"], "'batch_size' is 0; give a value from 1"),
+        ([*TINY, "batch_size"], "not of the form key=value"),
+        ([*TINY, "context_frames=4"], "the sequences have 4 frames; give at most 3"),
+        ([*TINY, "known_channels=lsm"], "lack the known channel 'lsm'"),
+        ([*TINY, "known_channels=sun"], "'known_channels' is 'sun'"),
+        ([*TINY, "opt_var=msl"], "no variable 'msl'"),
+        ([*TINY, "normalisation=none"], "choose among: zscore, minmax"),
+        ([*TINY, "--seed", "-1"], "-1 is not from 0"),
+        ([*TINY, "--model_hparams", "/nowhere/hp.json"], "/nowhere/hp.json: does not exist"),
+    ],
+)
 def test_wrong_flags(capsys, prepared, tmp_path, arguments, match):
     """Unknown model and key (did you mean), wrong type, out of range, what does not fit the data."""
     assert match in refused(capsys, prepared, tmp_path / "model", *arguments)
 
 
-@pytest.mark.parametrize("content, match", [
-    ("{", "is not valid JSON"), ("[1]", "is not a JSON object"), ('{"lr": true}', "'lr' is True"),
-    ('{"filter": [4]}', "did you mean 'filters'?")])
+@pytest.mark.parametrize(
+    "content, match",
+    [
+        ("{", "is not valid JSON"),
+        ("[1]", "is not a JSON object"),
+        ('{"lr": true}', "'lr' is True"),
+        ('{"filter": [4]}', "did you mean 'filters'?"),
+    ],
+)
 def test_wrong_hparams_file(capsys, prepared, tmp_path, content, match):
     """A damaged or wrong file of hyper-parameters is named."""
     path = tmp_path / "hp.json"
@@ -94,17 +107,29 @@ def _truncated_record(data):
     path.write_bytes(path.read_bytes()[:-10])
 
 
-@pytest.mark.parametrize("spoil, match", [
-    (lambda data: shutil.rmtree(data), "run the step 'preprocess1' first"),
-    (lambda data: shutil.rmtree(data / "tfrecords"), "run the step 'preprocess2' first"),
-    (_unfinished, "unfinished step (state 'running')"),
-    (lambda data: (data / "metadata.json").write_text("{}"), "was not written by AMBS"),
-    (_foreign_statistics, "statistics.json: is not the file that preprocess 1 wrote"),
-    (_foreign_records, "made from another data set"),
-    (_truncated_record, "has not the size that was written"),
-    (lambda data: next((data / "tfrecords" / "val").iterdir()).unlink(), "does not exist")],
-    ids=["no data", "no tfrecords", "unfinished", "foreign metadata", "foreign statistics", "foreign tfrecords",
-         "cut short", "file missing"])
+@pytest.mark.parametrize(
+    "spoil, match",
+    [
+        (lambda data: shutil.rmtree(data), "run the step 'preprocess1' first"),
+        (lambda data: shutil.rmtree(data / "tfrecords"), "run the step 'preprocess2' first"),
+        (_unfinished, "unfinished step (state 'running')"),
+        (lambda data: (data / "metadata.json").write_text("{}"), "was not written by AMBS"),
+        (_foreign_statistics, "statistics.json: is not the file that preprocess 1 wrote"),
+        (_foreign_records, "made from another data set"),
+        (_truncated_record, "has not the size that was written"),
+        (lambda data: next((data / "tfrecords" / "val").iterdir()).unlink(), "does not exist"),
+    ],
+    ids=[
+        "no data",
+        "no tfrecords",
+        "unfinished",
+        "foreign metadata",
+        "foreign statistics",
+        "foreign tfrecords",
+        "cut short",
+        "file missing",
+    ],
+)
 def test_wrong_data(capsys, prepared, tmp_path, spoil, match):
     """Data that are missing, unfinished, damaged or do not belong together."""
     data = tmp_path / prepared.name
@@ -121,8 +146,11 @@ def test_damaged_record_is_found_when_read(capsys, prepared, tmp_path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
-    code = run(main_train_models.main, main_train_models.build_parser(),
-               ["--input_dir", str(data), "--output_dir", str(tmp_path / "model"), *TINY])
+    code = run(
+        main_train_models.main,
+        main_train_models.build_parser(),
+        ["--input_dir", str(data), "--output_dir", str(tmp_path / "model"), *TINY],
+    )
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ERROR")]
     assert code == 2 and len(errors) == 1 and str(path) in errors[0] and "damaged" in errors[0]
     assert read_record(tmp_path / "model").state == "failed"
@@ -134,16 +162,22 @@ def test_directory_that_cannot_be_used(capsys, prepared, tmp_path):
     assert "is a file, not a directory" in refused(capsys, prepared, tmp_path / "file" / "model", *TINY)
     with running(tmp_path / "other", kind="results", name="x", program="test", arguments={}):
         pass
-    code = run(main_train_models.main, main_train_models.build_parser(),
-               ["--input_dir", str(prepared), "--output_dir", str(tmp_path / "other"), *TINY])
+    code = run(
+        main_train_models.main,
+        main_train_models.build_parser(),
+        ["--input_dir", str(prepared), "--output_dir", str(tmp_path / "other"), *TINY],
+    )
     assert code == 2 and "of the kind 'results', not 'model'" in capsys.readouterr().err
     assert read_record(tmp_path / "other").kind == "results"
 
 
 def test_check_writes_nothing(capsys, prepared, tmp_path):
     """--check ends after the checks."""
-    code = run(main_train_models.main, main_train_models.build_parser(),
-               ["--input_dir", str(prepared), "--output_dir", str(tmp_path / "model"), *TINY, "--check"])
+    code = run(
+        main_train_models.main,
+        main_train_models.build_parser(),
+        ["--input_dir", str(prepared), "--output_dir", str(tmp_path / "model"), *TINY, "--check"],
+    )
     assert code == 0 and "all inputs are fine" in capsys.readouterr().out
     assert not (tmp_path / "model").exists()
 
@@ -151,10 +185,13 @@ def test_check_writes_nothing(capsys, prepared, tmp_path):
 def test_wrong_model_is_found_without_tensorflow(program_command, prepared, tmp_path):
     """What needs no TensorFlow is found before it is imported (here it cannot be)."""
     program = program_command("train_models")[-1]
-    code = ("import sys, runpy; sys.modules['tensorflow'] = sys.modules['keras'] = None; "
-            f"sys.argv = [{program!r}, '--input_dir', {str(prepared)!r}, '--output_dir', {str(tmp_path / 'm')!r}, "
-            "'--model', 'convlstm']; "
-            f"runpy.run_path({program!r}, run_name='__main__')")
+    code = (
+        "import sys, runpy; sys.modules['tensorflow'] = sys.modules['keras'] = None; "
+        f"sys.argv = [{program!r}, '--input_dir', {str(prepared)!r}, "
+        f"'--output_dir', {str(tmp_path / 'm')!r}, "
+        "'--model', 'convlstm']; "
+        f"runpy.run_path({program!r}, run_name='__main__')"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2 and "did you mean 'convLSTM'?" in done.stderr, done.stderr
 
@@ -162,11 +199,13 @@ def test_wrong_model_is_found_without_tensorflow(program_command, prepared, tmp_
 @pytest.mark.slow
 def test_no_space_left(program_command, error_line, prepared, tmp_path):
     """A full disk (here: a limit on the size of files) while the checkpoint is written."""
+
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))
 
-    command = program_command("train_models", "--input_dir", prepared, "--output_dir", tmp_path / "model", *TINY,
-                              "max_epochs=1")
+    command = program_command(
+        "train_models", "--input_dir", prepared, "--output_dir", tmp_path / "model", *TINY, "max_epochs=1"
+    )
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit)
     assert "state.npz" in error_line(done)
     assert not list((tmp_path / "model" / "checkpoints").rglob("state.npz*"))
@@ -180,16 +219,23 @@ def test_killed_and_started_again(capsys, program_command, run_program, prepared
     arguments = ["--input_dir", str(prepared), *TINY, "max_epochs=30", "checkpoint_seconds=0"]
 
     def in_this_process(directory):
-        return run(main_train_models.main, main_train_models.build_parser(),
-                   [*arguments, "--output_dir", str(directory)])
+        return run(
+            main_train_models.main,
+            main_train_models.build_parser(),
+            [*arguments, "--output_dir", str(directory)],
+        )
 
     assert in_this_process(whole) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(whole)
     moments = random.Random(int(os.environ.get("AMBS_KILL_SEED", 11)))
     steps = []
     for _ in range(5):
-        with subprocess.Popen(program_command("train_models", *arguments, "--output_dir", killed),
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        with subprocess.Popen(
+            program_command("train_models", *arguments, "--output_dir", killed),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
             for line in process.stdout:
                 if line.startswith("compiled"):
                     break
@@ -205,9 +251,13 @@ def test_killed_and_started_again(capsys, program_command, run_program, prepared
         with np.load(file(whole)) as a, np.load(file(killed)) as b:
             assert a.files == b.files
             for key in set(a.files) - {"header"}:
-                np.testing.assert_array_equal(a[key], b[key], err_msg=f"{file} {key}, killed at steps {steps}")
-    logs = [[line.rsplit(",", 1)[0] for line in (one / "training_log.csv").read_text().splitlines()]
-            for one in (whole, killed)]
+                np.testing.assert_array_equal(
+                    a[key], b[key], err_msg=f"{file} {key}, killed at steps {steps}"
+                )
+    logs = [
+        [line.rsplit(",", 1)[0] for line in (one / "training_log.csv").read_text().splitlines()]
+        for one in (whole, killed)
+    ]
     assert logs[0] == logs[1]
     record = read_record(killed)
     assert record.state == "done" and [attempt["state"] for attempt in record.attempts] == ["interrupted"] * 5
@@ -221,9 +271,20 @@ def test_killed_and_started_again(capsys, program_command, run_program, prepared
 @pytest.mark.slow
 def test_signal_while_tensorflow_is_imported(program_command, prepared, tmp_path):
     """USR2 before there is anything to stop: one step is done and saved, and the exit code is 75."""
-    with subprocess.Popen(program_command("train_models", "--input_dir", prepared, *TINY, "max_epochs=100000",
-                                          "--output_dir", tmp_path / "model"),
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        program_command(
+            "train_models",
+            "--input_dir",
+            prepared,
+            *TINY,
+            "max_epochs=100000",
+            "--output_dir",
+            tmp_path / "model",
+        ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         assert process.stdout.readline() == "checking the inputs\n"
         process.send_signal(signal.SIGUSR2)
         _, err = process.communicate(timeout=200)

@@ -1,6 +1,7 @@
-"""Known channels: inputs that are known ahead of a forecast, namely constants (land-sea mask, orography) and clocks.
+"""Known channels: inputs that are known ahead of a forecast: constants (land-sea mask, orography) and clocks.
 
-They are worked out when needed, from a few numbers per frame and the region's coordinates, and are stored nowhere.
+They are worked out when needed, from a few numbers per frame and the region's coordinates, and are stored
+nowhere.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,7 +66,9 @@ def read_region(dataset_directory: Path, lat: Sequence[float] | None, lon: Seque
         raise InputError(path, f"cannot be read ({error})", remedy) from error
     for name, values in fields.items():
         if values.shape != (len(lat), len(lon)):
-            raise InputError(path, f"'{name}' has the shape {values.shape}, the data {len(lat), len(lon)}", remedy)
+            raise InputError(
+                path, f"'{name}' has the shape {values.shape}, the data {len(lat), len(lon)}", remedy
+            )
         if not np.isfinite(values).all():
             raise InputError(path, f"'{name}' holds missing values", remedy)
     return Region(region.lat, region.lon, fields)
@@ -73,7 +76,10 @@ def read_region(dataset_directory: Path, lat: Sequence[float] | None, lon: Seque
 
 def available(region: Region) -> tuple[str, ...]:
     """Return the names of the known channels that a region can have."""
-    return (*(name for name in CONSTANTS if name in region.constants), *(CLOCKS if region.lon is not None else ()))
+    return (
+        *(name for name in CONSTANTS if name in region.constants),
+        *(CLOCKS if region.lon is not None else ()),
+    )
 
 
 def choose(names: Sequence[str], region: Region, where: str, whole_year: bool = True) -> tuple[str, ...]:
@@ -81,8 +87,8 @@ def choose(names: Sequence[str], region: Region, where: str, whole_year: bool = 
 
     Arguments:
         where: who asks, for the error message.
-        whole_year: False leaves the clock of the year out of "all": trained on one season, a model would take the day
-            of the year for a mere number of the day, and be led astray by days that it has not seen.
+        whole_year: False leaves the clock of the year out of "all": trained on one season, a model would take
+            the day of the year for a mere number of the day, and be led astray by days that it has not seen.
 
     Raises:
         InputError: the data lack one of them, or one is named twice.
@@ -95,9 +101,12 @@ def choose(names: Sequence[str], region: Region, where: str, whole_year: bool = 
             raise InputError(where, f"'{name}' is named twice", "name every channel once")
         if name not in has:
             have = f"they have {', '.join(has)}" if has else "they have none"
-            source = ("; constants come with the extraction" if name in CONSTANTS else "")
-            raise InputError(where, f"the data lack the known channel '{name}' ({have}{source})",
-                             f"leave it out, or write {ALL} for all that the data have")
+            source = "; constants come with the extraction" if name in CONSTANTS else ""
+            raise InputError(
+                where,
+                f"the data lack the known channel '{name}' ({have}{source})",
+                f"leave it out, or write {ALL} for all that the data have",
+            )
     return tuple(names)
 
 
@@ -108,7 +117,8 @@ def clocks(times: np.ndarray) -> np.ndarray:
         times: int64 [B, T], seconds since 1970-01-01T00:00Z.
 
     Returns:
-        float32 [B, T, 2]: 0 at midnight and 0 on 1 January 00 UTC, below 1; a leap year is a cycle of 366 days.
+        float32 [B, T, 2]: 0 at midnight and 0 on 1 January 00 UTC, below 1; a leap year is a cycle of 366
+        days.
     """
     moment = np.asarray(times, np.int64).astype("datetime64[s]")
     year = moment.astype("datetime64[Y]")
@@ -140,7 +150,9 @@ def known_channels(names: Sequence[str], clock: Any, region: Region, height: int
     layers = []
     for name in names:
         if name in CONSTANTS:
-            layer = ops.convert_to_tensor(np.asarray(region.constants[name] / CONSTANTS[name], np.float32)[None, None])
+            layer = ops.convert_to_tensor(
+                np.asarray(region.constants[name] / CONSTANTS[name], np.float32)[None, None]
+            )
         else:
             shape_of_wave, _, cycle = name.partition("_")
             if cycle == "solar_time":

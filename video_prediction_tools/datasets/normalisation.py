@@ -1,6 +1,7 @@
 """Scaling of the forecast variables to numbers near one and back, from the statistics of the training split.
 
-It belongs to a model: files hold physical units, and a model takes its own normalisation to any data that it forecasts.
+It belongs to a model: files hold physical units, and a model takes its own normalisation to any data that it
+forecasts.
 """
 
 import math
@@ -18,8 +19,9 @@ class Normalisation:
     """Linear scaling per variable: normalised = (physical - offset) / scale.
 
     Arguments:
-        method: ``zscore``: offset mean, scale standard deviation; ``minmax``: offset minimum, scale maximum - minimum
-            (the scaling of the original AMBS, to 0..1). A variable that does not vary has the scale 1.
+        method: ``zscore``: offset mean, scale standard deviation; ``minmax``: offset minimum, scale maximum -
+            minimum (the scaling of the original AMBS, to 0..1). A variable that does not vary has the scale
+            1.
         variables: short names of the C channels, in their order.
         statistics: min, max, mean and std of each variable in physical units, of the training split.
 
@@ -35,7 +37,9 @@ class Normalisation:
         if self.method not in METHODS:
             raise ValueError(f"unknown normalisation '{self.method}'; known are: {', '.join(METHODS)}")
         for name in self.variables:
-            values = [self.statistics.get(name, {}).get(key, math.nan) for key in ("min", "max", "mean", "std")]
+            values = [
+                self.statistics.get(name, {}).get(key, math.nan) for key in ("min", "max", "mean", "std")
+            ]
             if not all(map(math.isfinite, values)):
                 raise ValueError(f"the statistics of '{name}' are missing or not finite")
 
@@ -52,7 +56,9 @@ class Normalisation:
         spread = [one["std"] if self.method == "zscore" else one["max"] - one["min"] for one in each]
         # a spread of rounding errors only would blow them up to the size of a signal
         floor = [1e-6 * max(abs(one["min"]), abs(one["max"])) for one in each]
-        return self._per_variable([width if width > least else 1.0 for width, least in zip(spread, floor, strict=True)])
+        return self._per_variable(
+            [width if width > least else 1.0 for width, least in zip(spread, floor, strict=True)]
+        )
 
     def normalise(self, physical: Any) -> Any:
         """Scale an array or tensor [..., C] from physical units."""
@@ -64,8 +70,10 @@ class Normalisation:
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry `normalisation` of data_spec.json."""
-        used = {name: {key: self.statistics[name][key] for key in ("min", "max", "mean", "std")}
-                for name in self.variables}
+        used = {
+            name: {key: self.statistics[name][key] for key in ("min", "max", "mean", "std")}
+            for name in self.variables
+        }
         return {"method": self.method, "statistics": used}
 
     @classmethod

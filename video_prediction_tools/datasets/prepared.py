@@ -1,4 +1,4 @@
-"""A prepared data set as training and postprocessing see it: its sequences, statistics and region, checked together."""
+"""A prepared data set as training and postprocessing see it: sequences, statistics, region, all checked."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,7 +10,6 @@ from video_prediction_tools.datasets.statistics import FILE_NAME, read_statistic
 from video_prediction_tools.datasets.tfrecords import DIRECTORY, BlockIndex, read_index
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.record import require_done
-
 
 _DAYS_OF_ALL_SEASONS = 330
 
@@ -53,10 +52,18 @@ class PreparedData:
         """
         index = self.index
         if not index.blocks.get(split):
-            raise InputError(index.directory / split, f"the split '{split}' has no sequences",
-                             "make the split longer, or the sequence length shorter, and prepare the data again")
-        return Sequences(index.blocks[split], index.sequence_length, index.window_stride,
-                         (index.height, index.width, len(index.variables)), index.dataset_fingerprint)
+            raise InputError(
+                index.directory / split,
+                f"the split '{split}' has no sequences",
+                "make the split longer, or the sequence length shorter, and prepare the data again",
+            )
+        return Sequences(
+            index.blocks[split],
+            index.sequence_length,
+            index.window_stride,
+            (index.height, index.width, len(index.variables)),
+            index.dataset_fingerprint,
+        )
 
 
 def open_prepared(directory: Path) -> PreparedData:
@@ -66,7 +73,8 @@ def open_prepared(directory: Path) -> PreparedData:
         directory: ``PreprocessedData/<data_name>``.
 
     Raises:
-        InputError: it is missing or unfinished, or its statistics, TFRecords and frames do not belong together.
+        InputError: it is missing or unfinished, or its statistics, TFRecords and frames do not belong
+            together.
     """
     directory = Path(directory)
     dataset = require_done(directory, "dataset", "preprocess1")
@@ -75,12 +83,20 @@ def open_prepared(directory: Path) -> PreparedData:
     statistics = read_statistics(directory, dataset)
     missing = [name for name in index.variables if name not in statistics]
     if missing:
-        raise InputError(directory / FILE_NAME, f"has no statistics of {', '.join(missing)}",
-                         "run the step 'preprocess1' again")
+        raise InputError(
+            directory / FILE_NAME,
+            f"has no statistics of {', '.join(missing)}",
+            "run the step 'preprocess1' again",
+        )
     details = dataset.details
     units = details["units"]
     return PreparedData(
-        directory, dataset.name, fingerprint,
+        directory,
+        dataset.name,
+        fingerprint,
         tuple(units[name] for name in index.variables) if isinstance(units, Mapping) else tuple(units),
-        bool(details.get("synthetic")), {name: asdict(statistics[name]) for name in index.variables},
-        read_region(directory, details.get("lat"), details.get("lon")), index)
+        bool(details.get("synthetic")),
+        {name: asdict(statistics[name]) for name in index.variables},
+        read_region(directory, details.get("lat"), details.get("lon")),
+        index,
+    )

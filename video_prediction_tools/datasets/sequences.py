@@ -1,9 +1,9 @@
-"""Sequences (windows of context and lead frames) cut from blocks of consecutive frames, in file order or shuffled.
+"""Sequences (windows of context and lead frames) cut from blocks of frames, in order or shuffled.
 
-Shuffling is a plan made before anything is read: in each epoch the blocks are dealt at random into pools that fit in
-memory, and all windows of a pool are put in random order. The next pool is read while one is used, so memory holds two
-pools however large the data set is. The order is a function of the data set, the seed and the epoch, so that any place
-in it can be found again without reading what comes before.
+Shuffling is a plan made before anything is read: in each epoch the blocks are dealt at random into pools that
+fit in memory, and all windows of a pool are put in random order. The next pool is read while one is used, so
+memory holds two pools however large the data set is. The order is a function of the data set, the seed and
+the epoch, so that any place in it can be found again without reading what comes before.
 """
 
 import sys
@@ -25,7 +25,7 @@ _ALIGNMENT = 64  # bytes; TensorFlow would copy any other array
 
 
 class Batch(NamedTuple):
-    """Sequences in physical units: `frames` float32 [B, T, H, W, C], `times` int64 [B, T] (seconds since 1970)."""
+    """Sequences: `frames` float32 [B, T, H, W, C], physical units; `times` int64 [B, T], seconds since 1970."""
 
     frames: np.ndarray
     times: np.ndarray
@@ -77,22 +77,28 @@ class Sequences:
         return [self._windows(blocks[pool_of == pool], generator) for pool in range(pools)]
 
     def _windows(self, blocks: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
-        each = [np.stack([np.full(self._counts[block], block), np.arange(self._counts[block]) * self.window_stride], 1)
-                for block in blocks]
+        each = [
+            np.stack(
+                [np.full(self._counts[block], block), np.arange(self._counts[block]) * self.window_stride], 1
+            )
+            for block in blocks
+        ]
         windows = np.concatenate(each) if each else np.empty((0, 2), np.int64)
         return windows if generator is None else windows[generator.permutation(len(windows))]
 
-    def shuffled(self, batch_size: int, seed: int, first_batch: int = 0, parts: int = 1,
-                 part: Sequence[int] = (0,)) -> Iterator[Batch]:
+    def shuffled(
+        self, batch_size: int, seed: int, first_batch: int = 0, parts: int = 1, part: Sequence[int] = (0,)
+    ) -> Iterator[Batch]:
         """Yield batches without end: the epochs' orders one after another, cut into batches of equal size.
 
-        A batch may hold the last windows of an epoch and the first of the next, so that every window is seen once an
-        epoch, all batches can be shared evenly, and the training step has one shape.
+        A batch may hold the last windows of an epoch and the first of the next, so that every window is seen
+        once an epoch, all batches can be shared evenly, and the training step has one shape.
 
         Arguments:
             batch_size: B, sequences of a batch over all parts.
             first_batch: how many batches to leave out (nothing is read for them).
-            parts, part: the batch is cut into so many equal parts, of which the named ones are yielded, each by itself.
+            parts, part: the batch is cut into so many equal parts, of which the named ones are yielded, each
+                by itself.
         """
         rows = batch_size // parts
         windows, memory = self._stream(seed, first_batch * batch_size), _Memory()
@@ -120,8 +126,8 @@ class Sequences:
         times = np.empty((len(windows), length), np.int64)
         for row, (block, first) in enumerate(windows):
             block_times, block_frames = block.result()
-            np.copyto(frames[row], block_frames[first:first + length])
-            times[row] = block_times[first:first + length]
+            np.copyto(frames[row], block_frames[first : first + length])
+            times[row] = block_times[first : first + length]
         return Batch(frames, times)
 
     def _stream(self, seed: int | None, position: int) -> Iterator[tuple[Future, int]]:
@@ -143,14 +149,18 @@ class Sequences:
         epoch, left_out = divmod(position, len(self))
         for later in count(epoch):
             for pool in self.order(seed, later):
-                rest = pool[min(left_out, len(pool)):]
+                rest = pool[min(left_out, len(pool)) :]
                 left_out -= len(pool) - len(rest)
                 if len(rest):
                     yield rest
 
-    def _request(self, executor: ThreadPoolExecutor, held: dict[int, Future], pool: np.ndarray) -> dict[int, Future]:
+    def _request(
+        self, executor: ThreadPoolExecutor, held: dict[int, Future], pool: np.ndarray
+    ) -> dict[int, Future]:
         needed = np.unique(pool[:, 0]).tolist()
-        return {block: held[block] if block in held else executor.submit(self.read, block) for block in needed}
+        return {
+            block: held[block] if block in held else executor.submit(self.read, block) for block in needed
+        }
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Read one block: times int64 [T], frames float32 [T, H, W, C].
@@ -161,15 +171,19 @@ class Sequences:
         block = self.blocks[index]
         times, frames = read_block(block.path, self.fingerprint)
         if frames.shape != (block.frames, *self.frame_shape) or times.shape != (block.frames,):
-            raise InputError(block.path, f"holds frames of the shape {frames.shape}, metadata.json says "
-                             f"{(block.frames, *self.frame_shape)}", "run the step 'preprocess2' again")
+            raise InputError(
+                block.path,
+                f"holds frames of the shape {frames.shape}, metadata.json says "
+                f"{(block.frames, *self.frame_shape)}",
+                "run the step 'preprocess2' again",
+            )
         return times, frames
 
 
 class _Memory:
     """Memory for batches, used again when nobody holds the batch any more.
 
-    Fresh memory costs the system more time than filling it does. And TensorFlow takes an aligned array as it is.
+    Fresh memory costs the system more time than filling it does. TensorFlow takes an aligned array as it is.
     """
 
     def __init__(self):
@@ -183,7 +197,7 @@ class _Memory:
             owner = np.empty(size + _ALIGNMENT, np.uint8)
             self._owners = [one for one in self._owners if not _is_free(one)] + [owner]
         start = -owner.ctypes.data % _ALIGNMENT
-        return owner[start:start + size].view(np.float32).reshape(shape)
+        return owner[start : start + size].view(np.float32).reshape(shape)
 
 
 def _is_free(owner: np.ndarray) -> bool:
@@ -191,4 +205,6 @@ def _is_free(owner: np.ndarray) -> bool:
     return sys.getrefcount(owner) <= _REFERENCES_OF_OURS
 
 
-_REFERENCES_OF_OURS = 4  # of the list, of the loop over it, of the argument, and of getrefcount's own argument
+_REFERENCES_OF_OURS = (
+    4  # of the list, of the loop over it, of the argument, and of getrefcount's own argument
+)

@@ -11,24 +11,49 @@ from video_prediction_tools.main_scripts.program import Parser, run
 from video_prediction_tools.models import registry
 from video_prediction_tools.progress import say
 from video_prediction_tools.training.distribution import find_cluster
-from video_prediction_tools.training.experiment import (HPARAMS_NAME, note_results, plan, recorded, require_same,
-                                                        require_writable)
+from video_prediction_tools.training.experiment import (
+    HPARAMS_NAME,
+    note_results,
+    plan,
+    recorded,
+    require_same,
+    require_writable,
+)
 from video_prediction_tools.training.stop import StopRequest
 
 
 def build_parser() -> Parser:
     """Return the parser of the program's flags."""
     parser = Parser(__doc__)
-    parser.add_argument("--input_dir", type=Path, required=True, help="prepared data: <base>/PreprocessedData/<data_name>")
-    parser.add_argument("--output_dir", type=Path, required=True,
-                        help="model directory: <base>/Models/<data_name>/<model>/<exp_id>; an unfinished training goes on")
+    parser.add_argument(
+        "--input_dir", type=Path, required=True, help="prepared data: <base>/PreprocessedData/<data_name>"
+    )
+    parser.add_argument(
+        "--output_dir",
+        type=Path,
+        required=True,
+        help="model directory: <base>/Models/<data_name>/<model>/<exp_id>; an unfinished training goes on",
+    )
     parser.add_argument("--model", required=True, help=f"one of: {', '.join(registry.names())}")
-    parser.add_argument("--model_hparams", type=Path, metavar="FILE", default=None,
-                        help="JSON file of hyper-parameters; without it those that the model directory was begun "
-                             "with, or the model's template in video_prediction_tools/hparams")
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
-                        help="hyper-parameters that differ from the file, for example lr=0.0005 filters=32,32")
-    parser.add_argument("--seed", type=_seed, default=1, help="of weights, order of the data and random numbers (0 or more)")
+    parser.add_argument(
+        "--model_hparams",
+        type=Path,
+        metavar="FILE",
+        default=None,
+        help="JSON file of hyper-parameters; without it those that the model directory was begun "
+        "with, or the model's template in video_prediction_tools/hparams",
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="hyper-parameters that differ from the file, for example lr=0.0005 filters=32,32",
+    )
+    parser.add_argument(
+        "--seed", type=_seed, default=1, help="of weights, order of the data and random numbers (0 or more)"
+    )
     parser.add_argument("--check", action="store_true", help="check all inputs, then end without training")
     return parser
 
@@ -51,9 +76,12 @@ def main(options: argparse.Namespace) -> None:
     data = open_prepared(options.input_dir)
     require_writable(options.output_dir)
     kind = "moving_mnist" if data.name.startswith("moving_mnist") else "era5"
-    begun = options.output_dir / HPARAMS_NAME  # a template may change between two attempts, a training may not
-    hparams = registry.resolve_hparams(options.model, options.model_hparams or (begun if begun.exists() else None),
-                                       options.set, kind)
+    begun = (
+        options.output_dir / HPARAMS_NAME
+    )  # a template may change between two attempts, a training may not
+    hparams = registry.resolve_hparams(
+        options.model, options.model_hparams or (begun if begun.exists() else None), options.set, kind
+    )
     experiment = plan(options.output_dir, options.model, hparams, options.seed, data)
     record = require_same(experiment)
     if options.check:

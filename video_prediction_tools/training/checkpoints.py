@@ -1,8 +1,8 @@
 """Checkpoints: each is one file that is whole or absent, with all arrays and a few numbers beside them.
 
-``checkpoints/last/state.npz`` holds everything that exact resume needs: weights, optimizers, running means and the
-`Progress`. ``checkpoints/best/weights.npz`` holds the weights of the lowest validation loss. A new file replaces the
-old one in one rename, so that a kill at any moment leaves the old or the new one.
+``checkpoints/last/state.npz`` holds everything that exact resume needs: weights, optimizers, running means
+and the `Progress`. ``checkpoints/best/weights.npz`` holds the weights of the lowest validation loss. A new
+file replaces the old one in one rename, so that a kill at any moment leaves the old or the new one.
 """
 
 import json
@@ -68,9 +68,15 @@ def save(path: Path, groups: Mapping[str, Sequence[Any]], progress: Progress) ->
     Raises:
         InputError: no space left, or not writable.
     """
-    arrays = {_key(group, number): variable.numpy() for group, variables in groups.items()
-              for number, variable in enumerate(variables)}
-    header = {"progress": asdict(progress), "shapes": {group: _shapes(variables) for group, variables in groups.items()}}
+    arrays = {
+        _key(group, number): variable.numpy()
+        for group, variables in groups.items()
+        for number, variable in enumerate(variables)
+    }
+    header = {
+        "progress": asdict(progress),
+        "shapes": {group: _shapes(variables) for group, variables in groups.items()},
+    }
     with whole_file(path) as temporary:
         with open(temporary, "wb") as file:  # an open file: savez would add .npz to a name
             np.savez(file, **arrays, **{_HEADER: np.frombuffer(json.dumps(header).encode(), np.uint8)})
@@ -101,8 +107,11 @@ def restore(path: Path, groups: Mapping[str, Sequence[Any]]) -> Progress:
     with _Reader(path) as reader:
         for group, variables in groups.items():
             if reader.shapes.get(group) != _shapes(variables):
-                raise InputError(path, f"was made by another version of the model (its {group} has other variables)",
-                                 "use the version of AMBS that metadata.json names, or train anew in another directory")
+                raise InputError(
+                    path,
+                    f"was made by another version of the model (its {group} has other variables)",
+                    "use the version of AMBS that metadata.json names, or train anew in another directory",
+                )
             arrays = [reader.array(_key(group, number)) for number in range(len(variables))]
             for variable, array in zip(variables, arrays, strict=True):
                 variable.assign(array)
@@ -120,9 +129,13 @@ class _Reader:
             self.file = np.load(self.path, allow_pickle=False)
             header = json.loads(self.array(_HEADER).tobytes())
             self.shapes = header["shapes"]
-            self.progress = Progress(**{field.name: header["progress"][field.name] for field in fields(Progress)})
+            self.progress = Progress(
+                **{field.name: header["progress"][field.name] for field in fields(Progress)}
+            )
         except FileNotFoundError:
-            raise InputError(self.path, "does not exist", "let the step 'train' get as far as a validation") from None
+            raise InputError(
+                self.path, "does not exist", "let the step 'train' get as far as a validation"
+            ) from None
         except (*_DAMAGE, TypeError, AttributeError) as error:
             raise self._damaged(error) from error
         return self
@@ -137,8 +150,11 @@ class _Reader:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> InputError:
-        return InputError(self.path, f"is damaged ({type(error).__name__})",
-                          "copy the model directory back from a backup, or train anew in another directory")
+        return InputError(
+            self.path,
+            f"is damaged ({type(error).__name__})",
+            "copy the model directory back from a backup, or train anew in another directory",
+        )
 
 
 def _key(group: str, number: int) -> str:
@@ -146,5 +162,5 @@ def _key(group: str, number: int) -> str:
 
 
 def _shapes(variables: Sequence[Any]) -> list[list[int]]:
-    # not the names: Keras numbers layers and optimizers through, so that a second model in a process has other names
+    # not the names: Keras numbers layers and optimizers through, so a second model in a process has others
     return [list(variable.shape) for variable in variables]

@@ -1,7 +1,7 @@
-"""On what a training runs: one device, all GPUs of a node, or several workers under Slurm. Found from the environment.
+"""On what a training runs: one device, all GPUs of a node, or several workers; found from the environment.
 
-The workers' addresses are worked out here and not by `tf.distribute.cluster_resolver.SlurmClusterResolver`: that one
-gives two jobs on a node the same ports, and knows only one name of a node.
+The workers' addresses are worked out here and not by `tf.distribute.cluster_resolver.SlurmClusterResolver`:
+that one gives two jobs on a node the same ports, and knows only one name of a node.
 """
 
 import json
@@ -57,25 +57,39 @@ def _from_tf_config(text: str) -> Cluster:
         if task["type"] != "worker" or not 0 <= int(task["index"]) < len(workers):
             raise ValueError
     except (ValueError, KeyError, TypeError):
-        raise InputError("environment variable TF_CONFIG", "is not the description of a cluster of workers",
-                         "unset it, or name all workers and the index of this one") from None
+        raise InputError(
+            "environment variable TF_CONFIG",
+            "is not the description of a cluster of workers",
+            "unset it, or name all workers and the index of this one",
+        ) from None
     return Cluster(workers, int(task["index"])) if len(workers) > 1 else Cluster()
 
 
 def _from_slurm(environment: Mapping[str, str]) -> Cluster:
     try:
-        listed = subprocess.run(["scontrol", "show", "hostnames", environment["SLURM_STEP_NODELIST"]], check=True,
-                                capture_output=True, text=True, timeout=60).stdout.split()
+        listed = subprocess.run(
+            ["scontrol", "show", "hostnames", environment["SLURM_STEP_NODELIST"]],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        ).stdout.split()
     except (KeyError, OSError, subprocess.SubprocessError) as error:
-        raise InputError("Slurm", f"the list of nodes cannot be read ({error})",
-                         "start the program with srun inside a job") from error
-    hosts = [host for host, tasks in zip(listed, _tasks_per_node(environment["SLURM_STEP_TASKS_PER_NODE"]),
-                                         strict=True) for _ in range(tasks)]
+        raise InputError(
+            "Slurm", f"the list of nodes cannot be read ({error})", "start the program with srun inside a job"
+        ) from error
+    hosts = [
+        host
+        for host, tasks in zip(listed, _tasks_per_node(environment["SLURM_STEP_TASKS_PER_NODE"]), strict=True)
+        for _ in range(tasks)
+    ]
     # two jobs may share a node, and two workers: every job and every worker gets ports of its own
     first = _FIRST_PORT + int(environment["SLURM_JOB_ID"]) * len(hosts) % _PORTS
     suffix = environment.get(HOST_SUFFIX, "")
-    return Cluster(tuple(f"{host}{suffix}:{first + number}" for number, host in enumerate(hosts)),
-                   int(environment["SLURM_PROCID"]))
+    return Cluster(
+        tuple(f"{host}{suffix}:{first + number}" for number, host in enumerate(hosts)),
+        int(environment["SLURM_PROCID"]),
+    )
 
 
 def _tasks_per_node(text: str) -> list[int]:
@@ -101,7 +115,9 @@ def make_strategy(cluster: Cluster) -> Any:
         tf.config.experimental.set_memory_growth(gpu, True)
     if cluster.workers:
         kind = tf.distribute.experimental.CommunicationImplementation
-        options = tf.distribute.experimental.CommunicationOptions(implementation=kind.NCCL if gpus else kind.RING)
+        options = tf.distribute.experimental.CommunicationOptions(
+            implementation=kind.NCCL if gpus else kind.RING
+        )
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
 
@@ -109,15 +125,18 @@ def make_strategy(cluster: Cluster) -> Any:
 def _run_one_operation_at_a_time() -> None:
     """Make sums on a CPU repeat bit for bit; each operation still uses all cores.
 
-    Where a weight is used at several time steps, TensorFlow adds up its gradients in an order that depends on which of
-    them is ready first (AddN takes over the memory of one that nobody else needs, and begins with that one).
+    Where a weight is used at several time steps, TensorFlow adds up its gradients in an order that depends on
+    which of them is ready first (AddN takes over the memory of one that nobody else needs, and begins with
+    that one).
     """
     import tensorflow as tf
 
     if tf.config.threading.get_inter_op_parallelism_threads() != 1:
         try:
             tf.config.threading.set_inter_op_parallelism_threads(1)
-        except RuntimeError:  # the caller has used TensorFlow before, so it must have been set by the environment
+        except (
+            RuntimeError
+        ):  # the caller has used TensorFlow before, so it must have been set by the environment
             if os.environ.get("TF_NUM_INTEROP_THREADS") != "1":
                 say("TensorFlow was in use before: this training may not repeat bit for bit")
 
@@ -129,5 +148,8 @@ def require_shareable(batch_size: int, replicas: int) -> None:
         InputError: it cannot.
     """
     if batch_size % replicas:
-        raise InputError("hyper-parameter batch_size", f"{batch_size} sequences cannot be shared by {replicas} devices",
-                         f"give a multiple of {replicas}")
+        raise InputError(
+            "hyper-parameter batch_size",
+            f"{batch_size} sequences cannot be shared by {replicas} devices",
+            f"give a multiple of {replicas}",
+        )

@@ -1,4 +1,4 @@
-"""What is trained on what: the files model_hparams.json and data_spec.json, checked before anything is trained."""
+"""What is trained on what: model_hparams.json and data_spec.json, checked before anything is trained."""
 
 import dataclasses
 import os
@@ -54,34 +54,51 @@ class Experiment:
         """Return the content of data_spec.json."""
         data, index = self.data, self.data.index
         region = data.region
-        return {"variables": list(index.variables), "units": list(data.units), "height": index.height,
-                "width": index.width, "context_frames": self.hparams.context_frames, "lead_frames": self.lead_frames,
-                "step_hours": index.step_hours, "known": list(self.known), "synthetic": data.synthetic,
-                "data_name": data.name, "dataset_fingerprint": data.fingerprint,
-                "normalisation": self.normalisation.to_json(),
-                "lat": None if region.lat is None else region.lat.tolist(),
-                "lon": None if region.lon is None else region.lon.tolist()}
+        return {
+            "variables": list(index.variables),
+            "units": list(data.units),
+            "height": index.height,
+            "width": index.width,
+            "context_frames": self.hparams.context_frames,
+            "lead_frames": self.lead_frames,
+            "step_hours": index.step_hours,
+            "known": list(self.known),
+            "synthetic": data.synthetic,
+            "data_name": data.name,
+            "dataset_fingerprint": data.fingerprint,
+            "normalisation": self.normalisation.to_json(),
+            "lat": None if region.lat is None else region.lat.tolist(),
+            "lon": None if region.lon is None else region.lon.tolist(),
+        }
 
 
 def plan(directory: Path, model: str, hparams: Any, seed: int, data: PreparedData) -> Experiment:
     """Put an experiment together and check that its parts fit.
 
     Raises:
-        InputError: the sequences are too short for the context, a variable of the loss or a known channel is not
-            there, a split is empty.
+        InputError: the sequences are too short for the context, a variable of the loss or a known channel is
+            not there, a split is empty.
     """
     length = data.index.sequence_length
     if hparams.context_frames >= length:
-        raise InputError("hyper-parameter context_frames", f"{hparams.context_frames} context frames leave nothing to "
-                         f"forecast: the sequences have {length} frames",
-                         f"give at most {length - 1}, or prepare longer sequences (preprocess2 --sequence_length)")
+        raise InputError(
+            "hyper-parameter context_frames",
+            f"{hparams.context_frames} context frames leave nothing to "
+            f"forecast: the sequences have {length} frames",
+            f"give at most {length - 1}, or prepare longer sequences (preprocess2 --sequence_length)",
+        )
     for split in ("train", "val"):
         data.sequences(split)
-    from video_prediction_tools.models.losses import variable_weights  # late: imports Keras, as the hparams have done
+    # late: imports Keras, as the hyper-parameters have done
+    from video_prediction_tools.models.losses import variable_weights
 
     variable_weights(hparams.opt_var, data.index.variables)
-    known = choose(hparams.known_channels, data.region, "hyper-parameter known_channels",
-                   whole_year=data.trains_on_a_whole_year)
+    known = choose(
+        hparams.known_channels,
+        data.region,
+        "hyper-parameter known_channels",
+        whole_year=data.trains_on_a_whole_year,
+    )
     normalisation = Normalisation(hparams.normalisation, data.index.variables, data.statistics)
     return Experiment(Path(directory), model, hparams, seed, data, known, normalisation)
 
@@ -105,7 +122,7 @@ def require_writable(directory: Path) -> None:
 
 
 def require_same(experiment: Experiment) -> Record | None:
-    """Check that a directory that exists was begun with this very experiment; return its record, if there is one.
+    """Check that a directory was begun with this very experiment; return its record, if there is one.
 
     Raises:
         InputError: it holds another experiment, or something else.
@@ -115,7 +132,9 @@ def require_same(experiment: Experiment) -> Record | None:
     if record is None:
         return None
     if record.kind != KIND:
-        raise InputError(directory, f"holds data of the kind '{record.kind}', not '{KIND}'", "give another directory")
+        raise InputError(
+            directory, f"holds data of the kind '{record.kind}', not '{KIND}'", "give another directory"
+        )
     if not (directory / SPEC_NAME).exists():
         return record  # an attempt that ended before it wrote anything
     was, now = record.details, {"model": experiment.model, "seed": experiment.seed}
@@ -136,10 +155,19 @@ def recorded(experiment: Experiment, arguments: Mapping[str, Any]) -> Iterator[O
     """
     data, directory = experiment.data, experiment.directory
     inputs = {str(data.directory): data.fingerprint, str(data.index.directory): data.index.fingerprint}
-    written = {key: value if isinstance(value, (int, float, str, list, bool)) else str(value)
-               for key, value in arguments.items() if value is not None}
-    with running(directory, kind=KIND, name=directory.name, program="main_train_models.py", arguments=written,
-                 inputs=inputs) as opened:
+    written = {
+        key: value if isinstance(value, (int, float, str, list, bool)) else str(value)
+        for key, value in arguments.items()
+        if value is not None
+    }
+    with running(
+        directory,
+        kind=KIND,
+        name=directory.name,
+        program="main_train_models.py",
+        arguments=written,
+        inputs=inputs,
+    ) as opened:
         opened.record.details.update(model=experiment.model, seed=experiment.seed, data_name=data.name)
         opened.save()
         if not (directory / SPEC_NAME).exists():
@@ -151,11 +179,20 @@ def recorded(experiment: Experiment, arguments: Mapping[str, Any]) -> Iterator[O
 def note_results(opened: OpenRecord, progress: Progress) -> None:
     """Note in metadata.json what came of a training that has ended."""
     opened.record.details.update(
-        best_step=progress.best_step, best_val_loss=progress.best_val_loss, last_step=progress.step,
-        seconds=round(progress.seconds, 1), finished=progress.finished)
+        best_step=progress.best_step,
+        best_val_loss=progress.best_val_loss,
+        last_step=progress.step,
+        seconds=round(progress.seconds, 1),
+        finished=progress.finished,
+    )
     directory = opened.directory
-    for path in (directory / HPARAMS_NAME, directory / SPEC_NAME, directory / LOG_NAME, best_file(directory),
-                 last_file(directory)):
+    for path in (
+        directory / HPARAMS_NAME,
+        directory / SPEC_NAME,
+        directory / LOG_NAME,
+        best_file(directory),
+        last_file(directory),
+    ):
         opened.add_output(path)
 
 

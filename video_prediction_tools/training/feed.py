@@ -14,29 +14,41 @@ _AHEAD = 2  # batches
 
 
 class Feed:
-    """An endless iterator of ``(frames, clock)`` for `Steps`; under a strategy with several replicas, of their shares.
+    """An endless iterator of ``(frames, clock)`` for `Steps`; with several replicas, of their shares.
 
     Arguments:
         sequences: what to read.
         strategy: of `tf.distribute`.
         batch_size: B over all replicas; None: whatever `batches` yields.
-        batches: ``batches(replicas, mine)`` -> iterator of the shares of the replicas `mine` (numbers), in turn.
+        batches: ``batches(replicas, mine)`` -> iterator of the shares of the replicas `mine` (numbers), in
+            turn.
     """
 
-    def __init__(self, sequences: Sequences, strategy: tf.distribute.Strategy, rows: int | None,
-                 batches: Callable[[int, range], Iterator[Batch]]):
+    def __init__(
+        self,
+        sequences: Sequences,
+        strategy: tf.distribute.Strategy,
+        rows: int | None,
+        batches: Callable[[int, range], Iterator[Batch]],
+    ):
         self.failure: InputError | None = None
         length = sequences.sequence_length
-        signature = (tf.TensorSpec((rows, length, *sequences.frame_shape), tf.float32),
-                     tf.TensorSpec((rows, length, 2), tf.float32))
+        signature = (
+            tf.TensorSpec((rows, length, *sequences.frame_shape), tf.float32),
+            tf.TensorSpec((rows, length, 2), tf.float32),
+        )
 
         def dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
             replicas = context.num_replicas_in_sync
             each = replicas // context.num_input_pipelines
             first = context.input_pipeline_id * each
             made = tf.data.Dataset.from_generator(
-                lambda: self._noting_failure(batches(replicas, range(first, first + each))), output_signature=signature)
-            return made.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)).prefetch(_AHEAD)
+                lambda: self._noting_failure(batches(replicas, range(first, first + each))),
+                output_signature=signature,
+            )
+            return made.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)).prefetch(
+                _AHEAD
+            )
 
         self._iterator = iter(strategy.distribute_datasets_from_function(dataset))
 
@@ -63,24 +75,32 @@ class Feed:
             raise
 
 
-def training_feed(sequences: Sequences, strategy: tf.distribute.Strategy, batch_size: int, seed: int,
-                  first_batch: int) -> Feed:
+def training_feed(
+    sequences: Sequences, strategy: tf.distribute.Strategy, batch_size: int, seed: int, first_batch: int
+) -> Feed:
     """Return the shuffled batches from `first_batch` on."""
-    return Feed(sequences, strategy, batch_size // strategy.num_replicas_in_sync,
-                lambda replicas, mine: sequences.shuffled(batch_size, seed, first_batch, replicas, mine))
+    return Feed(
+        sequences,
+        strategy,
+        batch_size // strategy.num_replicas_in_sync,
+        lambda replicas, mine: sequences.shuffled(batch_size, seed, first_batch, replicas, mine),
+    )
 
 
 def validation_feed(sequences: Sequences, strategy: tf.distribute.Strategy, batch_size: int) -> Feed:
-    """Return all sequences in order, again and again; `validation_batches` says how many batches are one pass.
+    """Return all sequences in order, again and again; for the length of a pass see `validation_batches`.
 
-    A last batch that is smaller goes to every replica as a whole: the mean over the replicas is then its mean, too.
+    A last batch that is smaller goes to every replica as a whole: the mean over the replicas is then its
+    mean, too.
     """
 
     def shares(replicas: int, mine: range) -> Iterator[Batch]:
         rows = batch_size // replicas
         for frames, times in sequences.in_order(batch_size, passes=None):
             for replica in mine:
-                part = slice(replica * rows, (replica + 1) * rows) if len(frames) == batch_size else slice(None)
+                part = (
+                    slice(replica * rows, (replica + 1) * rows) if len(frames) == batch_size else slice(None)
+                )
                 yield Batch(frames[part], times[part])
 
     return Feed(sequences, strategy, None, shares)

@@ -14,8 +14,8 @@ class TrainingLog:
 
     Arguments:
         directory: the model directory.
-        length: bytes of training_log.csv that belong to the checkpoint that training goes on from; what an earlier,
-            killed attempt wrote after it is taken away, so that no line stands twice.
+        length: bytes of training_log.csv that belong to the checkpoint that training goes on from; what an
+            earlier, killed attempt wrote after it is taken away, so that no line stands twice.
         step: of that checkpoint; TensorBoard drops what the killed attempt wrote after it.
     """
 
@@ -35,8 +35,17 @@ class TrainingLog:
         self.events = EventFileWriter(str(Path(directory) / "tensorboard"))
         self.events.add_event(Event(step=step + 1, session_log=SessionLog(status=SessionLog.START)))
 
-    def add(self, *, step: int, epoch: int, train_loss: float, val_loss: float | None, learning_rate: float,
-            sequences_per_second: float, parts: dict[str, float]) -> None:
+    def add(
+        self,
+        *,
+        step: int,
+        epoch: int,
+        train_loss: float,
+        val_loss: float | None,
+        learning_rate: float,
+        sequences_per_second: float,
+        parts: dict[str, float],
+    ) -> None:
         """Add a line to training_log.csv and its values to TensorBoard; the line is on disk afterwards.
 
         Arguments:
@@ -45,11 +54,22 @@ class TrainingLog:
             val_loss: None where there was no validation at this step (an empty field).
             parts: parts of the losses, for TensorBoard only.
         """
-        values = (step, epoch, repr(train_loss), "" if val_loss is None else repr(val_loss), f"{learning_rate:.9g}",
-                  f"{sequences_per_second:.4g}")
+        values = (
+            step,
+            epoch,
+            repr(train_loss),
+            "" if val_loss is None else repr(val_loss),
+            f"{learning_rate:.9g}",
+            f"{sequences_per_second:.4g}",
+        )
         self._write(",".join(map(str, values)), "ab")
-        curves = {"train_loss": train_loss, "val_loss": val_loss, "learning_rate": learning_rate,
-                  "sequences_per_second": sequences_per_second, **parts}
+        curves = {
+            "train_loss": train_loss,
+            "val_loss": val_loss,
+            "learning_rate": learning_rate,
+            "sequences_per_second": sequences_per_second,
+            **parts,
+        }
         self._add_scalars(step, {name: value for name, value in curves.items() if value is not None})
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The training loop: one for all models, on one device or many, that can be killed at any step and goes on exactly."""
+"""The training loop: one for all models, on one device or many; killed at any step, it goes on exactly."""
 
 import math
 import time
@@ -21,6 +21,7 @@ from video_prediction_tools.training.steps import Steps
 from video_prediction_tools.training.stop import StopRequest
 
 LINE_EVERY = 50  # steps between two lines of training_log.csv within an epoch
+_DIVERGED = "try a smaller lr or clip_norm in another directory; the checkpoints made before are kept"
 _LOOK_EVERY = 10  # steps between two looks at the losses: to look is to wait for the device
 
 
@@ -47,12 +48,20 @@ def train(experiment: Experiment, cluster: Cluster, stop: StopRequest) -> Progre
 def data_spec(experiment: Experiment) -> DataSpec:
     """Return what the model must know of the data."""
     index = experiment.data.index
-    return DataSpec(index.height, index.width, index.variables, experiment.known, experiment.hparams.context_frames,
-                    experiment.lead_frames)
+    return DataSpec(
+        index.height,
+        index.width,
+        index.variables,
+        experiment.known,
+        experiment.hparams.context_frames,
+        experiment.lead_frames,
+    )
 
 
 class _Trainer:
-    def __init__(self, experiment: Experiment, strategy: tf.distribute.Strategy, cluster: Cluster, stop: StopRequest):
+    def __init__(
+        self, experiment: Experiment, strategy: tf.distribute.Strategy, cluster: Cluster, stop: StopRequest
+    ):
         self.experiment, self.strategy, self.cluster, self.stop = experiment, strategy, cluster, stop
         self.hparams, self.batch_size = experiment.hparams, experiment.hparams.batch_size
         require_shareable(self.batch_size, strategy.num_replicas_in_sync)
@@ -60,10 +69,20 @@ class _Trainer:
         self.total_steps = -(-self.hparams.max_epochs * len(self.training) // self.batch_size)
         with strategy.scope():
             model = registry.create(experiment.model, data_spec(experiment), self.hparams)
-            self.steps = Steps(model, experiment.normalisation, experiment.data.region, experiment.seed,
-                               self.total_steps, strategy)
+            self.steps = Steps(
+                model,
+                experiment.normalisation,
+                experiment.data.region,
+                experiment.seed,
+                self.total_steps,
+                strategy,
+            )
         self.state = self._restored()
-        self.log = TrainingLog(experiment.directory, self.state.log_bytes, self.state.step) if cluster.is_chief else None
+        self.log = (
+            TrainingLog(experiment.directory, self.state.log_bytes, self.state.step)
+            if cluster.is_chief
+            else None
+        )
         self.validation_feed: Feed | None = None
         self.unseen: list[dict[str, Any]] = []  # losses of the latest steps, still on the device
         self.parts: dict[str, float] = {}
@@ -83,7 +102,9 @@ class _Trainer:
         self._introduce()
         feed = training_feed(self.training, self.strategy, self.batch_size, self.experiment.seed, state.step)
         compiled = False
-        with progress("training steps", self.total_steps, done=state.step, enabled=self.cluster.is_chief) as advance:
+        with progress(
+            "training steps", self.total_steps, done=state.step, enabled=self.cluster.is_chief
+        ) as advance:
             while not state.finished and state.step < self.total_steps:
                 losses = self.steps.train(*next(feed), tf.constant(state.step, tf.int64))
                 state.step += 1
@@ -109,19 +130,27 @@ class _Trainer:
                 if epoch_ended or at_end or save_now or stop:
                     self._save_last()
                 if stop and not state.finished:
-                    raise StoppedEarly(f"{self.stop.name or 'a signal'} came; step {state.step} of {self.total_steps} "
-                                       "is saved, start again to go on")
-        self._say(f"training ended: {state.finished}; lowest validation loss {state.best_val_loss:.6g} at step "
-                  f"{state.best_step}")
+                    raise StoppedEarly(
+                        f"{self.stop.name or 'a signal'} came; step {state.step} of {self.total_steps} "
+                        "is saved, start again to go on"
+                    )
+        self._say(
+            f"training ended: {state.finished}; lowest validation loss {state.best_val_loss:.6g} at step "
+            f"{state.best_step}"
+        )
         return state
 
     def _introduce(self) -> None:
         model, replicas = self.steps.model, self.strategy.num_replicas_in_sync
-        self._say(f"{self.experiment.model}: {model.count_params():,} weights; known channels: "
-                  f"{', '.join(self.experiment.known) or 'none'}")
-        self._say(f"{len(self.training)} sequences for training, {len(self.validation)} for validation; global batch "
-                  f"size {self.batch_size} on {replicas} device{'s' * (replicas > 1)}; {self.total_steps} steps in "
-                  f"{self.hparams.max_epochs} epochs")
+        self._say(
+            f"{self.experiment.model}: {model.count_params():,} weights; known channels: "
+            f"{', '.join(self.experiment.known) or 'none'}"
+        )
+        self._say(
+            f"{len(self.training)} sequences for training, {len(self.validation)} for validation; "
+            f"global batch size {self.batch_size} on {replicas} device{'s' * (replicas > 1)}; "
+            f"{self.total_steps} steps in {self.hparams.max_epochs} epochs"
+        )
         if self.state.step:
             self._say(f"going on from step {self.state.step}")
 
@@ -136,8 +165,11 @@ class _Trainer:
         """Return whether to stop, to save, and whether the time is up; all workers get the same answer."""
         now, limit = time.monotonic(), self.hparams.max_seconds
         self.state.seconds = self.seconds_before + now - self.begun_at
-        wishes = (bool(self.stop), now - self.saved_at >= self.hparams.checkpoint_seconds,
-                  bool(limit) and self.state.seconds >= limit)
+        wishes = (
+            bool(self.stop),
+            now - self.saved_at >= self.hparams.checkpoint_seconds,
+            bool(limit) and self.state.seconds >= limit,
+        )
         if not self.cluster.workers:
             return wishes
         mine = tf.constant(wishes[:1] + (wishes[1:] if self.cluster.is_chief else (False, False)))
@@ -157,8 +189,7 @@ class _Trainer:
         for number, losses in enumerate(self.unseen, state.step - len(self.unseen) + 1):
             loss = float(losses["loss"])
             if not math.isfinite(loss):
-                raise InputError("training", f"the loss is {loss} at step {number}",
-                                 "try a smaller lr or clip_norm in another directory; the checkpoints made before are kept")
+                raise InputError("training", f"the loss is {loss} at step {number}", _DIVERGED)
             state.loss_sum, state.loss_count = state.loss_sum + loss, state.loss_count + 1
         if self.unseen:
             self.parts = {name: float(value) for name, value in self.unseen[-1].items() if name != "loss"}
@@ -169,11 +200,14 @@ class _Trainer:
         done, before = self._epochs_done(state.step), self._epochs_done(state.step - 1)
         self._look()
         train_loss = state.loss_sum / max(state.loss_count, 1)
-        text = f"epoch {self._epoch(state.step)} of {self.hparams.max_epochs}, step {state.step}: loss {train_loss:.6g}"
+        text = f"epoch {self._epoch(state.step)} of {self.hparams.max_epochs}, step {state.step}: "
+        text += f"loss {train_loss:.6g}"
         loss = None
         if at_end or done // every > before // every:
             loss = self._validate()
-            text += f", validation loss {loss:.6g}{' (lowest so far)' if state.best_step == state.step else ''}"
+            text += (
+                f", validation loss {loss:.6g}{' (lowest so far)' if state.best_step == state.step else ''}"
+            )
         self._say(text)
         self._add_line(loss)
         patience = self.hparams.early_stopping
@@ -185,16 +219,23 @@ class _Trainer:
 
     def _validate(self) -> float:
         """Work out the validation loss; keep the weights if it is the lowest."""
-        self.validation_feed = self.validation_feed or validation_feed(self.validation, self.strategy, self.batch_size)
+        self.validation_feed = self.validation_feed or validation_feed(
+            self.validation, self.strategy, self.batch_size
+        )
         sizes = validation_batches(self.validation, self.batch_size)
         self.steps.swap_averages()
-        losses = [self.steps.validate(*next(self.validation_feed), tf.constant(number, tf.int64))
-                  for number in range(len(sizes))]
+        losses = [
+            self.steps.validate(*next(self.validation_feed), tf.constant(number, tf.int64))
+            for number in range(len(sizes))
+        ]
         loss = sum(size * float(one) for size, one in zip(sizes, losses, strict=True)) / sum(sizes)
         state = self.state
         if not math.isfinite(loss):
-            raise InputError("training", f"the validation loss is {loss} at step {state.step}",
-                             "try a smaller lr or clip_norm in another directory; the checkpoints made before are kept")
+            raise InputError(
+                "training",
+                f"the validation loss is {loss} at step {state.step}",
+                _DIVERGED,
+            )
         state.validations_since_best += 1
         if loss < state.best_val_loss:
             state.best_val_loss, state.best_step, state.validations_since_best = loss, state.step, 0
@@ -211,9 +252,15 @@ class _Trainer:
         state, steps = self.state, self.state.step - self.line_step
         rate = steps * self.batch_size / max(time.monotonic() - self.line_at, 1e-9)
         if self.log:
-            self.log.add(step=state.step, epoch=self._epoch(state.step), train_loss=state.loss_sum / state.loss_count,
-                         val_loss=val_loss, learning_rate=self.steps.learning_rate(), sequences_per_second=rate,
-                         parts=self.parts)
+            self.log.add(
+                step=state.step,
+                epoch=self._epoch(state.step),
+                train_loss=state.loss_sum / state.loss_count,
+                val_loss=val_loss,
+                learning_rate=self.steps.learning_rate(),
+                sequences_per_second=rate,
+                parts=self.parts,
+            )
             state.log_bytes = self.log.length
         state.loss_sum, state.loss_count = 0.0, 0
         self._begin_line()

@@ -27,7 +27,16 @@ def read_data_spec(model_directory: Path) -> dict[str, Any]:
     require_done(model_directory, KIND, "train")
     path = Path(model_directory) / SPEC_NAME
     spec = read_json(path, _REMEDY)
-    needed = {"variables", "units", "height", "width", "context_frames", "lead_frames", "known", "normalisation"}
+    needed = {
+        "variables",
+        "units",
+        "height",
+        "width",
+        "context_frames",
+        "lead_frames",
+        "known",
+        "normalisation",
+    }
     if not isinstance(spec, dict) or not needed <= set(spec):
         raise InputError(path, "is damaged: entries are missing", _REMEDY)
     return spec
@@ -57,8 +66,8 @@ class Forecaster:
             frames: context frames in physical units, float32 [B, Tc, H, W, C].
             times: of context and lead frames, int64 [B, Tc+Tl], seconds since 1970.
             seed: the same seed gives the same forecast.
-            region: where the frames lie, with the constants that the model needs: `channels.read_region` (the entry
-                `region` of `prepared.open_prepared`) of the data set that is forecast.
+            region: where the frames lie, with the constants that the model needs: `channels.read_region` (the
+                entry `region` of `prepared.open_prepared`) of the data set that is forecast.
 
         Returns:
             float32 [B, Tl, H, W, C], physical units.
@@ -68,7 +77,9 @@ class Forecaster:
         """
         choose(self.model.spec.known, region, "data set")
         rows = len(frames)
-        self._rows = max(self._rows, rows)  # a smaller last batch is filled up: another size would be compiled anew
+        self._rows = max(
+            self._rows, rows
+        )  # a smaller last batch is filled up: another size would be compiled anew
         fill = [(0, self._rows - rows)]
         frames = np.pad(frames, fill + [(0, 0)] * 4, mode="edge")
         times = np.pad(times, fill + [(0, 0)], mode="edge")
@@ -81,20 +92,25 @@ class Forecaster:
         return self.model.forecast(context, known, seed)
 
 
-def load_forecaster(model_directory: Path, which: str = "best", grid: tuple[int, int] | None = None) -> Forecaster:
+def load_forecaster(
+    model_directory: Path, which: str = "best", grid: tuple[int, int] | None = None
+) -> Forecaster:
     """Load a trained model.
 
     Arguments:
         model_directory: ``<base>/Models/<data_name>/<model>/<exp_id>``.
         which: checkpoint, ``best`` (lowest validation loss) or ``last``.
-        grid: H and W of the data to forecast, where they are other than those of the training (transfer learning).
+        grid: H and W of the data to forecast, where they are other than those of the training (transfer
+            learning).
 
     Raises:
         InputError: the directory is no finished training, or something in it is damaged.
     """
     directory = Path(model_directory)
     if which not in CHECKPOINTS:
-        raise InputError("checkpoint", f"unknown checkpoint '{which}'", f"choose among: {', '.join(CHECKPOINTS)}")
+        raise InputError(
+            "checkpoint", f"unknown checkpoint '{which}'", f"choose among: {', '.join(CHECKPOINTS)}"
+        )
     content = read_data_spec(directory)
     name = require_done(directory, KIND, "train").details.get("model")
     if not isinstance(name, str):
@@ -107,8 +123,14 @@ def load_forecaster(model_directory: Path, which: str = "best", grid: tuple[int,
     registry.require_known(name)
     hparams = registry.resolve_hparams(name, directory / HPARAMS_NAME)
     height, width = grid or (content["height"], content["width"])
-    spec = DataSpec(height, width, tuple(content["variables"]), tuple(content["known"]),
-                    content["context_frames"], content["lead_frames"])
+    spec = DataSpec(
+        height,
+        width,
+        tuple(content["variables"]),
+        tuple(content["known"]),
+        content["context_frames"],
+        content["lead_frames"],
+    )
     with layer_arithmetic(hparams.mixed_precision):
         model = registry.create(name, spec, hparams)
     restore(CHECKPOINTS[which](directory), {"model": model.variables})

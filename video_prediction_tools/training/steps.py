@@ -1,4 +1,4 @@
-"""One training step and one validation step on the device(s): physical frames in, updated weights and losses out."""
+"""One training step and one validation step on the device(s): physical frames in, losses out."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,14 +8,15 @@ import tensorflow as tf
 
 from video_prediction_tools.datasets.channels import Region, known_channels
 from video_prediction_tools.datasets.normalisation import Normalisation
-from video_prediction_tools.models.base import Phase, VideoPredictionModel
+from video_prediction_tools.models.base import VideoPredictionModel
 
 
 class Steps:
     """The compiled steps of a model; make it in the strategy's scope.
 
-    All replicas together do what one device would: each works out the mean loss of its share of the batch, divided by
-    the number of replicas, and the optimizer adds the gradients up (an all-reduce inside `optimizer.apply`).
+    All replicas together do what one device would: each works out the mean loss of its share of the batch,
+    divided by the number of replicas, and the optimizer adds the gradients up (an all-reduce inside
+    `optimizer.apply`).
 
     Arguments:
         model: with its weights made.
@@ -25,8 +26,15 @@ class Steps:
         strategy: of `tf.distribute`.
     """
 
-    def __init__(self, model: VideoPredictionModel, normalisation: Normalisation, region: Region, seed: int,
-                 total_steps: int, strategy: tf.distribute.Strategy):
+    def __init__(
+        self,
+        model: VideoPredictionModel,
+        normalisation: Normalisation,
+        region: Region,
+        seed: int,
+        total_steps: int,
+        strategy: tf.distribute.Strategy,
+    ):
         self.model, self.normalisation, self.region = model, normalisation, region
         self.seed, self.strategy = seed, strategy
         self.phases = model.phases(total_steps)
@@ -35,8 +43,9 @@ class Steps:
             phase.optimizer.build(phase.variables)
         self.ema_decay = model.hparams.ema_decay
         weights = model.trainable_variables if self.ema_decay else []
-        self.averages = [tf.Variable(weight.value, trainable=False, name=f"average_{weight.path}")
-                         for weight in weights]
+        self.averages = [
+            tf.Variable(weight.value, trainable=False, name=f"average_{weight.path}") for weight in weights
+        ]
 
     def variables(self) -> dict[str, list[Any]]:
         """Return everything that a step changes, for checkpoints."""
@@ -81,17 +90,20 @@ class Steps:
         return {"loss": total, **logged}
 
     def _update_averages(self, step: Any) -> None:
-        # a shorter memory at the beginning (as tf.train.ExponentialMovingAverage has): else the first weights linger
+        # a shorter memory at the beginning (as tf.train.ExponentialMovingAverage has): else the first weights
+        # linger
         done = tf.cast(step, tf.float32)
         decay = tf.minimum(self.ema_decay, (1.0 + done) / (10.0 + done))
         for average, weight in zip(self.averages, self.model.trainable_variables, strict=False):
             self.strategy.extended.update(
-                average, lambda mean, new, decay: mean.assign(decay * mean + (1.0 - decay) * new),
-                args=(weight.value, decay))
+                average,
+                lambda mean, new, decay: mean.assign(decay * mean + (1.0 - decay) * new),
+                args=(weight.value, decay),
+            )
 
     @tf.function(reduce_retracing=False)
     def validate(self, frames: Any, clock: Any, batch: Any) -> Any:
-        """Return the validation loss, a mean over the sequences; arguments as for `train`, `batch` its number."""
+        """Return the validation loss, a mean over sequences; arguments as for `train`, `batch` its number."""
         losses = self.strategy.run(self._validate_replica, (frames, clock, batch))
         return self.strategy.reduce("mean", losses, axis=None)
 
@@ -108,7 +120,7 @@ class Steps:
         return self.normalisation.normalise(frames), known, seed
 
     def swap_averages(self) -> None:
-        """Exchange the weights and their running means (twice: as before); without running means do nothing."""
+        """Exchange the weights and their running means, where there are any (twice: as before)."""
         for average, weight in zip(self.averages, self.model.trainable_variables, strict=False):
             held = tf.identity(average)
             average.assign(weight.value)
@@ -116,7 +128,7 @@ class Steps:
 
 
 def _take_clip_norm(optimizer: keras.optimizers.Optimizer) -> float:
-    """Take the clipping away from the optimizer: it would clip each replica's share by itself, before the sum."""
+    """Take the clipping away from the optimizer: it would clip each replica's share before the sum."""
     norm, optimizer.global_clipnorm = optimizer.global_clipnorm or 0.0, None
     return norm
 
@@ -125,7 +137,9 @@ def _clipped(gradients: list[Any], norm: float, replicas: int) -> list[Any]:
     """Clip by the global norm of the whole batch's gradient; return this replica's share of the result."""
     if replicas > 1:
         present = [index for index, gradient in enumerate(gradients) if gradient is not None]
-        summed = tf.distribute.get_replica_context().all_reduce("sum", [gradients[index] for index in present])
+        summed = tf.distribute.get_replica_context().all_reduce(
+            "sum", [gradients[index] for index in present]
+        )
         for index, whole in zip(present, summed, strict=True):
             gradients[index] = whole
     clipped, _ = tf.clip_by_global_norm(gradients, norm)

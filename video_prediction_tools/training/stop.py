@@ -1,4 +1,4 @@
-"""Being asked to stop: the warning signal of a job scheduler becomes a flag that is looked at after each batch."""
+"""Being asked to stop: the warning signal of a scheduler becomes a flag, looked at after each batch."""
 
 import signal
 
@@ -8,8 +8,8 @@ SIGNALS = (signal.SIGUSR2, signal.SIGTERM)  # not USR1: some versions of NCCL ta
 class StopRequest:
     """Notes that one of `SIGNALS` has come; nothing is interrupted.
 
-    Installed at the very beginning of the program: a signal that comes while TensorFlow is still being imported is
-    obeyed after the first batch, where it would otherwise kill the process.
+    Installed at the very beginning of the program: a signal that comes while TensorFlow is still being
+    imported is obeyed after the first batch, where it would otherwise kill the process.
     """
 
     def __init__(self):
