@@ -26,9 +26,19 @@ def seconds(stamps) -> np.ndarray:
     return np.asarray(stamps, dtype="datetime64[s]").astype(np.int64)
 
 
-def write_prepared(directory: Path, frames: np.ndarray, times: np.ndarray, variables: tuple[str, ...],
-                   splits: Mapping[str, tuple[int, int]], lat: np.ndarray, lon: np.ndarray, *,
-                   length: int = CONTEXT + LEAD, step_hours: int = 1, synthetic: bool = False) -> Path:
+def write_prepared(
+    directory: Path,
+    frames: np.ndarray,
+    times: np.ndarray,
+    variables: tuple[str, ...],
+    splits: Mapping[str, tuple[int, int]],
+    lat: np.ndarray,
+    lon: np.ndarray,
+    *,
+    length: int = CONTEXT + LEAD,
+    step_hours: int = 1,
+    synthetic: bool = False,
+) -> Path:
     """Write pickles, statistics and TFRecords of fields [T, H, W, C].
 
     Arguments:
@@ -60,17 +70,36 @@ def write_prepared(directory: Path, frames: np.ndarray, times: np.ndarray, varia
         write_json(directory / "statistics.json", {"variables": statistics, "ranges": ranges})
         record.add_output(directory / "statistics.json")
         record.record.details = {
-            "variables": list(variables), "units": [variable(name).units for name in variables],
-            "step_hours": step_hours, "synthetic": synthetic, "source": "test", "lat": lat.tolist(),
-            "lon": lon.tolist(), "fill": None, "gaps": [], "missing_months": [],
-            "splits": {split: {"hours": len(times[rows]), "first": time.text(times[rows][0]),
-                               "last": time.text(times[rows][-1]),
-                               "runs": [[time.text(first), time.text(last)] for first, last in runs[split]]}
-                       for split, rows in chosen.items()}}
+            "variables": list(variables),
+            "units": [variable(name).units for name in variables],
+            "step_hours": step_hours,
+            "synthetic": synthetic,
+            "source": "test",
+            "lat": lat.tolist(),
+            "lon": lon.tolist(),
+            "fill": None,
+            "gaps": [],
+            "missing_months": [],
+            "splits": {
+                split: {
+                    "hours": len(times[rows]),
+                    "first": time.text(times[rows][0]),
+                    "last": time.text(times[rows][-1]),
+                    "runs": [[time.text(first), time.text(last)] for first, last in runs[split]],
+                }
+                for split, rows in chosen.items()
+            },
+        }
         fingerprint = record.record.fingerprint()
     target = directory / "tfrecords"
-    with running(target, kind="tfrecords", name=directory.name, program="test", arguments={},
-                 inputs={str(directory): fingerprint}) as record:
+    with running(
+        target,
+        kind="tfrecords",
+        name=directory.name,
+        program="test",
+        arguments={},
+        inputs={str(directory): fingerprint},
+    ) as record:
         blocks = {split: [] for split in splits}
         for split, limits in runs.items():
             for first, last in limits:
@@ -111,8 +140,14 @@ def write_model(
     dataset = json.loads((data / "metadata.json").read_text())
     records = json.loads((data / "tfrecords" / "metadata.json").read_text())
     details, fingerprint = dataset["details"], records["details"]["dataset_fingerprint"]
-    with running(directory, kind="model", name=directory.name, program="main_train_models.py",
-                 arguments={"input_dir": str(data), "seed": 1}, inputs={str(data): fingerprint}) as record:
+    with running(
+        directory,
+        kind="model",
+        name=directory.name,
+        program="main_train_models.py",
+        arguments={"input_dir": str(data), "seed": 1},
+        inputs={str(data): fingerprint},
+    ) as record:
         spec = {
             "variables": details["variables"],
             "units": details["units"],
@@ -170,8 +205,11 @@ class StandIn:
 def draw_quickly(plan, file, scores) -> dict[str, Path]:
     """Write small pictures under the names of the plots; they depend on the scores, as plots do."""
     names = [f"score_{name}_{metric.name}" for name in plan.grid.variables for metric in plan.metrics]
-    names += [f"{kind}_{name}{case}" for name in plan.grid.variables
-              for kind, case in (("map", "_best"), ("map", "_median"), ("map", "_worst"), ("error_map", ""))]
+    names += [
+        f"{kind}_{name}{case}"
+        for name in plan.grid.variables
+        for kind, case in (("map", "_best"), ("map", "_median"), ("map", "_worst"), ("error_map", ""))
+    ]
     shade = np.full((2, 2, 3), float(scores["grid_mean"].sum(skipna=True)) % 1.0)
     paths = {name: plan.directory / "plots" / f"{name}.png" for name in names}
     for path in paths.values():
@@ -183,23 +221,32 @@ def draw_quickly(plan, file, scores) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def uk(shared_data) -> xr.DataArray:
     """Real hourly 2 m temperature, March 2019 [time, latitude, longitude]."""
-    with xr.open_dataset(shared_data / "era5/uk_2019-03/era5-2mt-2019-03-uk.grib", engine="cfgrib",
-                         backend_kwargs={"indexpath": ""}) as data:
+    with xr.open_dataset(
+        shared_data / "era5/uk_2019-03/era5-2mt-2019-03-uk.grib",
+        engine="cfgrib",
+        backend_kwargs={"indexpath": ""},
+    ) as data:
         return data["t2m"].load()
 
 
 @pytest.fixture(scope="session")
 def uk_data(uk, tmp_path_factory) -> Path:
     """UK data prepared: train to 22 March, val 23 to 24, test 25 to 27; every 4th point of the east."""
-    cut = uk[:27 * 24, ::4, 24::4]
+    cut = uk[: 27 * 24, ::4, 24::4]
     times = seconds(cut["time"].values)
     frames = cut.values[..., np.newaxis].astype(np.float32)
     directory = (
         tmp_path_factory.mktemp("base") / "PreprocessedData" / "Y2019to2019M03to03-7_9-50.00N04.00W-2t"
     )
-    return write_prepared(directory, frames, times, ("2t",),
-                          {"train": (0, 22 * 24), "val": (22 * 24, 24 * 24), "test": (24 * 24, 27 * 24)},
-                          cut["latitude"].values, cut["longitude"].values)
+    return write_prepared(
+        directory,
+        frames,
+        times,
+        ("2t",),
+        {"train": (0, 22 * 24), "val": (22 * 24, 24 * 24), "test": (24 * 24, 27 * 24)},
+        cut["latitude"].values,
+        cut["longitude"].values,
+    )
 
 
 @pytest.fixture

@@ -68,8 +68,11 @@ def test_persistence_24h_uses_nothing_after_init_time():
 
 def test_persistence_24h_with_missing_hours():
     forecast = make("persistence_24h", Hours(absent=[9])).forecast(batch())[:, :, 0, 0, 0]
-    assert np.isnan(forecast).tolist() == [[False, False, True, False], [False, True, False, False],
-                                           [True, False, False, False]]
+    assert np.isnan(forecast).tolist() == [
+        [False, False, True, False],
+        [False, True, False, False],
+        [True, False, False, False],
+    ]
 
 
 def test_climatology_is_that_of_the_valid_time():

@@ -19,10 +19,15 @@ LAT, LON = np.array([52.0, 51.0, 50.0]), np.array([-1.0, 0.0])
 
 def climatology_file(path, *, hours=range(24), months=range(1, 13), units="K", lat=LAT, lon=LON, name="2t"):
     """Write a climatology whose values tell month and hour: 100 * month + hour."""
-    values = (100.0 * np.array(months)[:, None, None, None] + np.array(hours)[None, :, None, None]
-              + np.zeros((1, 1, len(lat), len(lon))))
-    xr.Dataset({name: (("month", "hour", "lat", "lon"), values, {"units": units})},
-               {"month": list(months), "hour": list(hours), "lat": lat, "lon": lon}).to_netcdf(path)
+    values = (
+        100.0 * np.array(months)[:, None, None, None]
+        + np.array(hours)[None, :, None, None]
+        + np.zeros((1, 1, len(lat), len(lon)))
+    )
+    xr.Dataset(
+        {name: (("month", "hour", "lat", "lon"), values, {"units": units})},
+        {"month": list(months), "hour": list(hours), "lat": lat, "lon": lon},
+    ).to_netcdf(path)
     return path
 
 
@@ -36,7 +41,7 @@ def test_month_and_hour():
 def test_from_the_training_split(uk_data, uk):
     """Against xarray's groupby on the same hours; only training hours count."""
     found = training_climatology(Observations(uk_data))
-    train = uk[:22 * 24, ::4, 24::4].astype(np.float64)
+    train = uk[: 22 * 24, ::4, 24::4].astype(np.float64)
     expected = train.groupby("time.hour").mean()
     times = seconds("2031-03-05T00") + 3600 * np.arange(24)
     np.testing.assert_allclose(found.at(times)[..., 0], expected.values, rtol=1e-6)
@@ -49,8 +54,12 @@ def test_from_the_training_split(uk_data, uk):
 
 def test_from_a_file(tmp_path):
     """In any order, on a larger grid, with longitudes from 0 to 360."""
-    path = climatology_file(tmp_path / "c.nc", lat=np.array([49.0, 50.0, 51.0, 52.0, 53.0]),
-                            lon=np.array([358.0, 359.0, 0.0, 1.0]), hours=range(23, -1, -1))
+    path = climatology_file(
+        tmp_path / "c.nc",
+        lat=np.array([49.0, 50.0, 51.0, 52.0, 53.0]),
+        lon=np.array([358.0, 359.0, 0.0, 1.0]),
+        hours=range(23, -1, -1),
+    )
     found = read_climatology(path, ("2t",), ("K",), LAT, LON)
     assert found.at(seconds(["2019-03-01T07", "2019-12-31T23"]))[:, 1, 1, 0].tolist() == [307.0, 1223.0]
     assert found.at(seconds("2019-03-01T07")).shape == (3, 2, 1)
@@ -65,13 +74,16 @@ def test_file_that_covers_a_part(tmp_path):
     )
 
 
-@pytest.mark.parametrize(("wrong", "said"), [
-    ({"units": "degC"}, "'2t' has the unit 'degC', the data set has 'K'"),
-    ({"name": "msl"}, r"holds no variable '2t' \[month, hour, lat, lon\]"),
-    ({"lat": LAT + 0.1}, "its lat does not hold all grid points"),
-    ({"lon": np.array([0.0, 1.0])}, "its lon does not hold all grid points"),
-    ({"months": [0, 1]}, r"its coordinate 'month' is not made of 1\.\.12"),
-])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"units": "degC"}, "'2t' has the unit 'degC', the data set has 'K'"),
+        ({"name": "msl"}, r"holds no variable '2t' \[month, hour, lat, lon\]"),
+        ({"lat": LAT + 0.1}, "its lat does not hold all grid points"),
+        ({"lon": np.array([0.0, 1.0])}, "its lon does not hold all grid points"),
+        ({"months": [0, 1]}, r"its coordinate 'month' is not made of 1\.\.12"),
+    ],
+)
 def test_wrong_file(tmp_path, wrong, said):
     path = climatology_file(tmp_path / "c.nc", **wrong)
     with pytest.raises(InputError, match=said):

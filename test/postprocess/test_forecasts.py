@@ -25,8 +25,17 @@ def grid(uk):
 
 
 def write(path, sequences, grid, forecaster=None, *, members=None, batch_size=10):
-    write_forecasts(path, forecaster or StandIn(), sequences, grid, region=None, members=members, seed=1,
-                    batch_size=batch_size, attributes={"title": "a test", "model": "stand-in"})
+    write_forecasts(
+        path,
+        forecaster or StandIn(),
+        sequences,
+        grid,
+        region=None,
+        members=members,
+        seed=1,
+        batch_size=batch_size,
+        attributes={"title": "a test", "model": "stand-in"},
+    )
     return path
 
 
@@ -52,7 +61,7 @@ def test_sequences_too_short(uk_data):
 
 
 def test_written_and_read_back(tmp_path, sequences, grid, uk):
-    truth = uk[24 * 24:27 * 24, ::4, 24::4].values
+    truth = uk[24 * 24 : 27 * 24, ::4, 24::4].values
     with ForecastFile(write(tmp_path / "forecasts.nc", sequences, grid)) as file:
         assert len(file) == 66 and file.members is None
         forecast, observed, batch = file.read(slice(5, 8))
@@ -61,7 +70,7 @@ def test_written_and_read_back(tmp_path, sequences, grid, uk):
             observed[row, ..., 0], truth[5 + row + CONTEXT : 5 + row + CONTEXT + LEAD]
         )
         np.testing.assert_array_equal(batch.last_frame[row, ..., 0], truth[5 + row + CONTEXT - 1])
-        context = truth[5 + row:5 + row + CONTEXT]
+        context = truth[5 + row : 5 + row + CONTEXT]
         expected = 0.96 * context[-1] + 0.04 * context.mean(axis=0)
         np.testing.assert_allclose(forecast[row, 1, ..., 0], expected, rtol=1e-6)
 
@@ -121,6 +130,7 @@ def test_ensemble(tmp_path, sequences, grid):
 
 def test_diverged_model(tmp_path, sequences, grid):
     """Values that are not finite are named, and no file is left that looks whole."""
+
     class Diverged(StandIn):
         def forecast(self, context, times, seed, region):
             forecast = super().forecast(context, times, seed, region)

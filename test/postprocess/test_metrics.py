@@ -17,8 +17,10 @@ LAT = np.linspace(70.0, 40.0, 7)
 def score(name: str, fields: Fields, weights: xr.DataArray) -> np.ndarray:
     """Score [lead_time, variable] by the same two steps as the program."""
     metric = METRICS[name]
-    statistics = {one: one()(fields, weights).transpose("init_time", "lead_time", "variable").values
-                  for one in metric.statistics}
+    statistics = {
+        one: one()(fields, weights).transpose("init_time", "lead_time", "variable").values
+        for one in metric.statistics
+    }
     return metric.value(defined_means(statistics))
 
 
@@ -31,8 +33,11 @@ def random_fields(seed: int = 1) -> Fields:
 
 def real_fields(shared_data) -> tuple[Fields, np.ndarray]:
     """UK 2 m temperature as truth, the hour before as forecast, the mean of the month as climatology."""
-    with xr.open_dataset(shared_data / "era5/uk_2019-03/era5-2mt-2019-03-uk.grib", engine="cfgrib",
-                         backend_kwargs={"indexpath": ""}) as data:
+    with xr.open_dataset(
+        shared_data / "era5/uk_2019-03/era5-2mt-2019-03-uk.grib",
+        engine="cfgrib",
+        backend_kwargs={"indexpath": ""},
+    ) as data:
         field = data["t2m"].isel(time=slice(0, 60)).values[..., np.newaxis]
         lat = data["latitude"].values
     truth, forecast = field[1:].reshape(59, 1, *field.shape[1:]), field[:-1].reshape(59, 1, *field.shape[1:])
@@ -50,9 +55,15 @@ def case(request):
     return random_fields(), weights
 
 
-@pytest.mark.parametrize(("name", "theirs"), [
-    ("mse", scores.continuous.mse), ("rmse", scores.continuous.rmse), ("mae", scores.continuous.mae),
-    ("bias", scores.continuous.additive_bias)])
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("mse", scores.continuous.mse),
+        ("rmse", scores.continuous.rmse),
+        ("mae", scores.continuous.mae),
+        ("bias", scores.continuous.additive_bias),
+    ],
+)
 def test_agrees_with_scores(case, name, theirs):
     fields, weights = case
     expected = theirs(fields.forecast, fields.truth, weights=weights, preserve_dims=["lead_time", "variable"])
@@ -67,8 +78,9 @@ def test_acc_agrees_with_scores(case):
     forecast = xr.concat([fields.forecast_anomaly, -fields.forecast_anomaly], "sign")
     truth = xr.concat([fields.truth_anomaly, -fields.truth_anomaly], "sign")
     root = np.sqrt(weights)  # sum w f o = sum (sqrt(w) f) (sqrt(w) o)
-    each = scores.continuous.correlation.pearsonr(forecast * root, truth * root,
-                                                  preserve_dims=["init_time", "lead_time", "variable"])
+    each = scores.continuous.correlation.pearsonr(
+        forecast * root, truth * root, preserve_dims=["init_time", "lead_time", "variable"]
+    )
     np.testing.assert_allclose(score("acc", fields, weights), each.mean("init_time"), rtol=1e-9)
 
 
@@ -80,14 +92,23 @@ def hand_made() -> tuple[Fields, xr.DataArray]:
     return Fields(forecast, truth, climatology), latitude_weights(np.array([0.0, 60.0]), 1)
 
 
-@pytest.mark.parametrize(("name", "expected"), [
-    ("mse", (2 / 3 * 1 + 1 / 3 * 9 + 1 / 3 * 36) / 2),
-    ("rmse", np.sqrt((2 / 3 * 1 + 1 / 3 * 9 + 1 / 3 * 36) / 2)),
-    ("mae", (2 / 3 * 1 + 1 / 3 * 3 + 1 / 3 * 6) / 2),
-    ("bias", (2 / 3 * 1 - 1 / 3 * 3 + 1 / 3 * 6) / 2),
-    ("acc", ((2 * 30 + 4) / np.sqrt((2 * 25 + 1) * (2 * 36 + 16))
-             + (2 * 16 + 112) / np.sqrt((2 * 16 + 196) * (2 * 16 + 64))) / 2),
-])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("mse", (2 / 3 * 1 + 1 / 3 * 9 + 1 / 3 * 36) / 2),
+        ("rmse", np.sqrt((2 / 3 * 1 + 1 / 3 * 9 + 1 / 3 * 36) / 2)),
+        ("mae", (2 / 3 * 1 + 1 / 3 * 3 + 1 / 3 * 6) / 2),
+        ("bias", (2 / 3 * 1 - 1 / 3 * 3 + 1 / 3 * 6) / 2),
+        (
+            "acc",
+            (
+                (2 * 30 + 4) / np.sqrt((2 * 25 + 1) * (2 * 36 + 16))
+                + (2 * 16 + 112) / np.sqrt((2 * 16 + 196) * (2 * 16 + 64))
+            )
+            / 2,
+        ),
+    ],
+)
 def test_by_hand(name, expected):
     assert score(name, *hand_made()) == pytest.approx(expected, rel=1e-12)
 

@@ -17,6 +17,7 @@ from .conftest import seconds
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
     """Any attempt to connect fails the test."""
+
     def refuse(*args):
         raise AssertionError(f"a plot wants to connect to {args}")
 
@@ -31,8 +32,12 @@ def file_of(lat, lon, variables=("2t",), units=("K",)):
     truth = 280.0 + 10 * random.normal(size=shape).astype(np.float32)
     init = seconds(["2019-03-25T09"])
     batch = Batch(init, init[:, None] + 3600 * np.arange(1, 4), truth[:, 0])
-    return SimpleNamespace(grid=Grid(variables, units, np.asarray(lat), np.asarray(lon)), init_times=init,
-                           lead_hours=np.arange(1.0, 4.0), read=lambda rows: (truth + 1, truth, batch))
+    return SimpleNamespace(
+        grid=Grid(variables, units, np.asarray(lat), np.asarray(lon)),
+        init_times=init,
+        lead_hours=np.arange(1.0, 4.0),
+        read=lambda rows: (truth + 1, truth, batch),
+    )
 
 
 REGIONS = {
@@ -96,7 +101,12 @@ def test_same_bytes(tmp_path):
 
 def test_units_are_written_for_readers():
     assert [style.pretty_unit(unit) for unit in ("K", "K2", "m s-1", "(m s-1)2", "1")] == [
-        "K", "K²", "m s⁻¹", "(m s⁻¹)²", ""]
+        "K",
+        "K²",
+        "m s⁻¹",
+        "(m s⁻¹)²",
+        "",
+    ]
     assert style.map_unit("Pa") == ("hPa", 0.01)
     assert style.in_brackets("1") == "" and style.in_brackets("Pa") == " [Pa]"
     assert style.utc(int(seconds("2019-03-25T09"))) == "2019-03-25 09:00 UTC"

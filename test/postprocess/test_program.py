@@ -52,8 +52,11 @@ def few(model_dir, tmp_path, *more):
 
 def content(directory: Path) -> dict[str, bytes]:
     """The files of a result directory but for metadata.json (it holds times)."""
-    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in sorted(directory.rglob("*"))
-            if path.is_file() and path.name not in ("metadata.json", ".lock")}
+    return {
+        path.relative_to(directory).as_posix(): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name not in ("metadata.json", ".lock")
+    }
 
 
 @pytest.fixture
@@ -149,8 +152,17 @@ def remake(
     times = np.concatenate([observations.hours(split) for split in ("train", "val", "test")])[keep]
     frames = np.repeat(observations.fields(times), len(variables), axis=-1)
     splits = splits or {"train": (0, 528), "val": (528, 576), "test": (576, 648)}
-    return write_prepared(directory, frames[:, rows], times, variables, splits, observations.lat[rows],
-                          observations.lon, step_hours=step_hours, synthetic=synthetic)
+    return write_prepared(
+        directory,
+        frames[:, rows],
+        times,
+        variables,
+        splits,
+        observations.lat[rows],
+        observations.lon,
+        step_hours=step_hours,
+        synthetic=synthetic,
+    )
 
 
 def test_started_again_when_done(evaluated, model_dir, tmp_path, forecaster, capsys):
@@ -303,8 +315,12 @@ def test_step_of_three_hours(uk_data, tmp_path, forecaster, capsys):
 @pytest.fixture
 def uncovered(uk_data, tmp_path):
     """A data set whose training split lacks some hours, so its climatology does not cover the test."""
-    data = remake(uk_data, tmp_path / "PreprocessedData" / uk_data.name, keep=slice(540, None),
-                  splits={"train": (0, 16), "val": (16, 36), "test": (36, 108)})
+    data = remake(
+        uk_data,
+        tmp_path / "PreprocessedData" / uk_data.name,
+        keep=slice(540, None),
+        splits={"train": (0, 16), "val": (16, 36), "test": (36, 108)},
+    )
     return write_model(tmp_path / "Models" / data.name / "convLSTM" / "20190401T120000_anna_short", data)
 
 
@@ -315,8 +331,10 @@ def test_without_climatology(uncovered, tmp_path, forecaster, capsys):
     directory = Path(lines[-1])
     table = (directory / "evaluation_metrics.csv").read_text()
     assert ",climatology," not in table and ",acc," not in table and ",persistence_24h," in table
-    for said in ("The product climatology is missing: the climatology of the training period",
-                 "The metric acc is missing"):
+    for said in (
+        "The product climatology is missing: the climatology of the training period",
+        "The metric acc is missing",
+    ):
         assert any(said in line for line in lines)
         assert said in (directory / "report.html").read_text(encoding="utf-8")
 
@@ -340,23 +358,29 @@ def test_climatology_from_a_file(uncovered, uk, tmp_path, forecaster, capsys):
     )
     assert code == 0
     with open(Path(lines[-1]) / "evaluation_metrics.csv", encoding="utf-8") as handle:
-        bias = {row["lead_hour"]: float(row["value"]) for row in csv.DictReader(handle)
-                if row["product"] == "climatology" and row["metric"] == "bias"}
+        bias = {
+            row["lead_hour"]: float(row["value"])
+            for row in csv.DictReader(handle)
+            if row["product"] == "climatology" and row["metric"] == "bias"
+        }
     assert bias["1"] == pytest.approx(311 - 281, abs=8)  # the file's values are 300 + hour
 
 
-@pytest.mark.parametrize(("flags", "said"), [
-    (("--eval_metrics", "mse", "rmsd"), "--eval_metrics: unknown metric 'rmsd'; did you mean 'rmse'?"),
-    (("--stride", "0"), "--stride: 0 is below 1"),
-    (("--block_hours", "-3"), "--block_hours: -3 is below 1"),
-    (("--batch_size", "0"), "--batch_size: 0 is below 1"),
-    (("--num_stochastic_samples", "0"), "--num_stochastic_samples: 0 is below 1"),
-    (("--seed", "-1"), "--seed: -1 is below 0"),
-    (("--split", "tests"), "invalid choice: 'tests'"),
-    (("--climatology_file", "absent.nc"), "--climatology_file absent.nc: does not exist"),
-    (("--input_dir", "absent"), "absent: does not exist; run the step 'preprocess1' first"),
-    (("--evalmetrics", "mse"), "unrecognized arguments: --evalmetrics mse"),
-])
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--eval_metrics", "mse", "rmsd"), "--eval_metrics: unknown metric 'rmsd'; did you mean 'rmse'?"),
+        (("--stride", "0"), "--stride: 0 is below 1"),
+        (("--block_hours", "-3"), "--block_hours: -3 is below 1"),
+        (("--batch_size", "0"), "--batch_size: 0 is below 1"),
+        (("--num_stochastic_samples", "0"), "--num_stochastic_samples: 0 is below 1"),
+        (("--seed", "-1"), "--seed: -1 is below 0"),
+        (("--split", "tests"), "invalid choice: 'tests'"),
+        (("--climatology_file", "absent.nc"), "--climatology_file absent.nc: does not exist"),
+        (("--input_dir", "absent"), "absent: does not exist; run the step 'preprocess1' first"),
+        (("--evalmetrics", "mse"), "unrecognized arguments: --evalmetrics mse"),
+    ],
+)
 def test_wrong_flags(flags, said, model_dir, tmp_path, capsys):
     assert said in refuse(*few(model_dir, tmp_path, *flags), capsys=capsys)
     assert not (tmp_path / "Results").exists()
@@ -364,8 +388,11 @@ def test_wrong_flags(flags, said, model_dir, tmp_path, capsys):
 
 def test_wrong_use_in_a_process_of_its_own(model_dir, tmp_path, run_program, error_line):
     """As a user sees it; and TensorFlow is not imported to find the fault."""
-    result = run_program("visualize_postprocess", *few(model_dir, tmp_path, "--eval_metrics", "acv"),
-                         env={"PYTHONPROFILEIMPORTTIME": "1"})
+    result = run_program(
+        "visualize_postprocess",
+        *few(model_dir, tmp_path, "--eval_metrics", "acv"),
+        env={"PYTHONPROFILEIMPORTTIME": "1"},
+    )
     assert error_line(result) == "ERROR: --eval_metrics: unknown metric 'acv'; did you mean 'acc'?"
     assert not re.search(r"\| +tensorflow$", result.stderr, re.MULTILINE)
     assert not (tmp_path / "Results").exists()
@@ -418,8 +445,13 @@ def test_other_variables(model_dir, uk_data, tmp_path, capsys):
 
 
 def test_other_step(model_dir, uk_data, tmp_path, capsys):
-    other = remake(uk_data, tmp_path / "other", keep=slice(None, None, 3), step_hours=3,
-                   splits={"train": (0, 176), "val": (176, 192), "test": (192, 216)})
+    other = remake(
+        uk_data,
+        tmp_path / "other",
+        keep=slice(None, None, 3),
+        step_hours=3,
+        splits={"train": (0, 176), "val": (176, 192), "test": (192, 216)},
+    )
     line = refuse(*few(model_dir, tmp_path, "--input_dir", other), capsys=capsys)
     assert "other has the step 3 h, the model was trained on 1 h" in line
 
@@ -447,8 +479,11 @@ def test_results_of_another_split(evaluated, model_dir, tmp_path, capsys):
 
 def test_data_set_made_anew_after_the_training(model_dir, uk_data, tmp_path, forecaster, capsys):
     """The same name, other splits: the model may have seen the test hours, and that is said."""
-    other = remake(uk_data, tmp_path / "again" / uk_data.name,
-                   splits={"train": (0, 500), "val": (500, 550), "test": (550, 620)})
+    other = remake(
+        uk_data,
+        tmp_path / "again" / uk_data.name,
+        splits={"train": (0, 500), "val": (500, 550), "test": (550, 620)},
+    )
     code, lines, _ = start(*few(model_dir, tmp_path, "--input_dir", other, "--stride", 12), capsys=capsys)
     assert code == 0 and any("made anew after the training" in line for line in lines)
 
@@ -478,8 +513,6 @@ def test_few_init_times(model_dir, tmp_path, forecaster, capsys):
     with open(Path(lines[-1]) / "evaluation_metrics.csv", encoding="utf-8") as handle:
         assert all(row["ci_low"] == row["ci_high"] == "" for row in csv.DictReader(handle))
     assert "intervals withheld" in (Path(lines[-1]) / "report.html").read_text(encoding="utf-8")
-
-
 
 
 @pytest.mark.slow

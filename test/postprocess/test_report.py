@@ -9,9 +9,16 @@ from video_prediction_tools.postprocess.report import _cell, _headline, _number,
 HOURS = np.arange(1.0, 6.0)
 
 
-@pytest.mark.parametrize(("chosen", "expected"), [
-    ([1, 1, 1, 1, 1], "+1 to +5 h"), ([1, 0, 0, 0, 0], "+1 h"), ([1, 1, 0, 0, 1], "+1 to +2 and +5 h"),
-    ([1, 0, 1, 0, 1], "+1, +3 and +5 h"), ([0, 0, 0, 0, 0], "none h")])
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ([1, 1, 1, 1, 1], "+1 to +5 h"),
+        ([1, 0, 0, 0, 0], "+1 h"),
+        ([1, 1, 0, 0, 1], "+1 to +2 and +5 h"),
+        ([1, 0, 1, 0, 1], "+1, +3 and +5 h"),
+        ([0, 0, 0, 0, 0], "none h"),
+    ],
+)
 def test_spans(chosen, expected):
     assert spans(HOURS, np.array(chosen, bool)) == expected
 
@@ -27,11 +34,20 @@ def scores_with(difference, high, low, best=2.0):
         for name, end, other in (("difference_ci_low", low, -1.5), ("difference_ci_high", high, -0.5))
     }
     value = np.full((3, 1, 1, 5), best)
-    return xr.Dataset({"difference": (("baseline", "metric", "variable", "lead_time"), both), **ends,
-                       "value": (("product", "metric", "variable", "lead_time"), value)},
-                      {"baseline": ["persistence", "climatology"],
-                       "product": ["convLSTM", "persistence", "climatology"],
-                       "metric": ["rmse"], "variable": ["2t"], "lead_time": HOURS})
+    return xr.Dataset(
+        {
+            "difference": (("baseline", "metric", "variable", "lead_time"), both),
+            **ends,
+            "value": (("product", "metric", "variable", "lead_time"), value),
+        },
+        {
+            "baseline": ["persistence", "climatology"],
+            "product": ["convLSTM", "persistence", "climatology"],
+            "metric": ["rmse"],
+            "variable": ["2t"],
+            "lead_time": HOURS,
+        },
+    )
 
 
 def test_verdict_all_better():
@@ -46,34 +62,47 @@ def test_verdict_all_better():
 
 
 def test_verdict_some_better():
-    scores = scores_with(np.array([-0.5, -0.5, -0.1, 0.2, 0.4]), np.array([-0.1, -0.2, 0.1, 0.3, 0.8]),
-                         np.array([-0.9, -0.9, -0.4, -0.1, 0.1]))
+    scores = scores_with(
+        np.array([-0.5, -0.5, -0.1, 0.2, 0.4]),
+        np.array([-0.1, -0.2, 0.1, 0.3, 0.8]),
+        np.array([-0.9, -0.9, -0.4, -0.1, 0.1]),
+    )
     verdict = _verdict(scores, "2t", "persistence")
     assert verdict.better == "some"
-    assert verdict.text == ("better at +1 to +3 h, not at +4 to +5 h; the paired interval excludes zero at "
-                            "+1 to +2 and +5 h.")
+    assert verdict.text == (
+        "better at +1 to +3 h, not at +4 to +5 h; the paired interval excludes zero at +1 to +2 and +5 h."
+    )
     assert _headline("convLSTM", scores, "2t", [verdict]) == (
-        "convLSTM beats every baseline at +1 to +3 h, but not at +4 to +5 h.")
+        "convLSTM beats every baseline at +1 to +3 h, but not at +4 to +5 h."
+    )
 
 
 def test_verdict_with_intervals_withheld():
     nothing = np.full(5, np.nan)
     verdict = _verdict(scores_with(np.full(5, 0.5), nothing, nothing), "2t", "persistence")
     assert verdict.better == "none"
-    assert verdict.text == ("not better at any lead hour; whether by more than chance cannot be said "
-                            "(intervals withheld).")
+    assert verdict.text == (
+        "not better at any lead hour; whether by more than chance cannot be said (intervals withheld)."
+    )
 
 
 def test_headline_when_beaten_everywhere_by_one():
     scores = scores_with(np.full(5, 0.5), np.full(5, 0.9), np.full(5, 0.1))
     verdicts = [_verdict(scores, "2t", name) for name in ("persistence", "climatology")]
     assert _headline("convLSTM", scores, "2t", verdicts) == (
-        "convLSTM beats climatology at every lead hour, but is at no lead hour ahead of all baselines.")
+        "convLSTM beats climatology at every lead hour, but is at no lead hour ahead of all baselines."
+    )
 
 
 def test_numbers():
     assert [_number(value) for value in (0.0, 0.58649, 12.345, 123.4, -1.5, 12345.6)] == [
-        "0.00", "0.586", "12.3", "123", "−1.50", "12346"]
+        "0.00",
+        "0.586",
+        "12.3",
+        "123",
+        "−1.50",
+        "12346",
+    ]
     assert _number(1.5e-5) == "1.50e−05" and _number(2.5e7) == "2.50e+07"
     assert _cell(np.nan, np.nan, np.nan, False)["value"] == "–"
     assert _cell(1.0, np.nan, np.nan, True) == {"value": "1.00", "interval": "", "best": True}
@@ -90,4 +119,5 @@ def test_command():
     }
     assert command("main_visualize_postprocess.py", arguments) == (
         "python video_prediction_tools/main_scripts/main_visualize_postprocess.py --model_dir '/a b/c' "
-        "--eval_metrics mse acc --stride 6 --no_latitude_weights")
+        "--eval_metrics mse acc --stride 6 --no_latitude_weights"
+    )

@@ -42,8 +42,15 @@ def world(uk_data, uk, tmp_path_factory):
 def reduce(world, chunk=32, weights=None, climatology=None):
     path, baselines, found, by_latitude = world
     with ForecastFile(path) as file:
-        return reduce_forecasts(file, "convLSTM", baselines, statistics_of(ALL),
-                                by_latitude if weights is None else weights, climatology or found, chunk)
+        return reduce_forecasts(
+            file,
+            "convLSTM",
+            baselines,
+            statistics_of(ALL),
+            by_latitude if weights is None else weights,
+            climatology or found,
+            chunk,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +63,7 @@ def test_agrees_with_scores(world, scored, uk):
     field = uk[:, ::4, 24::4].values.astype(np.float64)
     init = 24 * 24 + CONTEXT - 1 + np.arange(66)
     valid = init[:, None] + np.arange(1, LEAD + 1)
-    climate = np.stack([field[hour:22 * 24:24].mean(axis=0) for hour in range(24)])[valid % 24]
+    climate = np.stack([field[hour : 22 * 24 : 24].mean(axis=0) for hour in range(24)])[valid % 24]
     dims = ("init_time", "lead_time", "lat", "lon")
     truth = xr.DataArray(field[valid], dims=dims)
     products = {
@@ -66,8 +73,12 @@ def test_agrees_with_scores(world, scored, uk):
     }
     weights = world[3]
     for product, forecast in products.items():
-        for name, theirs in (("mse", scores.continuous.mse), ("rmse", scores.continuous.rmse),
-                             ("mae", scores.continuous.mae), ("bias", scores.continuous.additive_bias)):
+        for name, theirs in (
+            ("mse", scores.continuous.mse),
+            ("rmse", scores.continuous.rmse),
+            ("mae", scores.continuous.mae),
+            ("bias", scores.continuous.additive_bias),
+        ):
             expected = theirs(
                 xr.DataArray(forecast, dims=dims), truth, weights=weights, preserve_dims="lead_time"
             )
@@ -75,8 +86,9 @@ def test_agrees_with_scores(world, scored, uk):
             np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5, err_msg=f"{product} {name}")
     anomaly, observed = products["persistence"] - climate, truth.values - climate
     w = weights.values
-    each = ((w * anomaly * observed).sum(axis=(2, 3))
-            / np.sqrt((w * anomaly**2).sum(axis=(2, 3)) * (w * observed**2).sum(axis=(2, 3))))
+    each = (w * anomaly * observed).sum(axis=(2, 3)) / np.sqrt(
+        (w * anomaly**2).sum(axis=(2, 3)) * (w * observed**2).sum(axis=(2, 3))
+    )
     ours = scored["value"].sel(product="persistence", metric="acc", variable="2t")
     np.testing.assert_allclose(ours, each.mean(axis=0), rtol=1e-4)
 
@@ -144,8 +156,10 @@ def test_absent_day_before_is_counted(world):
     assert number.sel(product="persistence_24h").values.tolist() == [42, 42, 42]
     assert (number.sel(product="convLSTM") == 66).all()
     full = score(reduce(world), ALL, MovingBlocks(66, 12, draws=50), {"2t": "K"})
-    assert not np.isclose(found["value"].sel(product="persistence_24h", metric="mse").values,
-                          full["value"].sel(product="persistence_24h", metric="mse").values).any()
+    assert not np.isclose(
+        found["value"].sel(product="persistence_24h", metric="mse").values,
+        full["value"].sel(product="persistence_24h", metric="mse").values,
+    ).any()
     absent = np.isnan(
         reduced["grid_mean"].sel(product="persistence_24h", statistic="SquaredError", variable="2t")
     )
@@ -153,7 +167,8 @@ def test_absent_day_before_is_counted(world):
     theirs = reduced["grid_mean"].sel(product="persistence_24h", statistic="SquaredError", variable="2t")
     np.testing.assert_allclose(  # the difference is taken on the init times of both
         found["difference"].sel(baseline="persistence_24h", metric="mse", variable="2t"),
-        (model.where(~absent) - theirs).mean("init_time"))
+        (model.where(~absent) - theirs).mean("init_time"),
+    )
 
 
 def test_latitude_weights_can_be_switched_off(world, scored):
@@ -207,8 +222,12 @@ def test_tables(scored, tmp_path):
         "66",
     )
     for row in rows:
-        cell = scored.sel(variable=row["variable"], product=row["product"], metric=row["metric"],
-                          lead_time=float(row["lead_hour"]))
+        cell = scored.sel(
+            variable=row["variable"],
+            product=row["product"],
+            metric=row["metric"],
+            lead_time=float(row["lead_hour"]),
+        )
         for name in ("value", "ci_low", "ci_high"):
             expected = cell[name].item()
             assert (

@@ -264,8 +264,7 @@ class ArchiveSource:
         )
 
     def constants(self, variables: Sequence[Variable], grid: Grid) -> dict[str, ConstantField]:
-        """Deliver the constant fields that lie on `grid` and do not change from the first to the last time.
-        """
+        """Deliver the constant fields that lie on `grid` and do not change from the first to the last time."""
         fields = {}
         for variable in variables:
             for series in (one for one in self._fixed if one.name == variable.short_name):
@@ -303,8 +302,7 @@ class ArchiveSource:
 def _in_period(
     contents: Contents, months: Sequence[Month], variables: Sequence[Variable], name: str
 ) -> dict[str, list[tuple[Series, np.ndarray]]]:
-    """Return for each variable the series that reach into the months, each with the indices of those hours.
-    """
+    """Return for each variable the series that reach into the months, each with the indices of those hours."""
     chosen: dict[str, list[tuple[Series, np.ndarray]]] = {}
     for variable in variables:
         series = [one for one in contents.series if one.name == variable.short_name]

@@ -81,8 +81,11 @@ def make_plan(request: Request, months: Sequence[Month]) -> Plan:
         noted = tuple(details["months"].get(str(month), {}).get("variables", [])) if opened else ()
         renew = request.overwrite and not (opened and _renewed(opened.record, request, str(month)))
         if path.exists() and not request.overwrite and not (opened and _is_noted(opened, path)):
-            raise InputError(path, "is in the way and was not written by an earlier run of this program",
-                             f"move it away, or {_ANOTHER_DIRECTORY}")
+            raise InputError(
+                path,
+                "is in the way and was not written by an earlier run of this program",
+                f"move it away, or {_ANOTHER_DIRECTORY}",
+            )
         if opened and not renew and opened.is_whole(path):
             missing = tuple(name for name in request.variables if name not in noted)
             if missing:
@@ -168,9 +171,17 @@ def _begin(source: Any, plan: Plan, request: Request, opened: OpenRecord) -> Non
             (opened.directory / name).unlink(missing_ok=True)
         say(f"{len(earlier)} files of the earlier request were removed (--overwrite)")
     if not record.outputs:
-        record.details = {"request": request.identity(), "source": source.text,
-                          "synthetic": source.synthetic, "step_hours": source.step_hours, "variables": [],
-                          "months": {}, "missing_months": [], "constants": [], "constants_left_out": []}
+        record.details = {
+            "request": request.identity(),
+            "source": source.text,
+            "synthetic": source.synthetic,
+            "step_hours": source.step_hours,
+            "variables": [],
+            "months": {},
+            "missing_months": [],
+            "constants": [],
+            "constants_left_out": [],
+        }
     # months that --overwrite has still to replace: a run that is killed goes on with these
     record.details["to_renew"] = [str(task.month) for task in plan.tasks if request.overwrite]
     record.details["to_renew"] += [_CONSTANTS] if request.overwrite and plan.constants else []
@@ -188,8 +199,11 @@ def _fetch(source: Any, task: Task, opened: OpenRecord) -> None:
             _check_same(opened.directory, details, source.step_hours, weather.grid)
         details.update(area=weather.grid.area(), lat=weather.grid.lat.tolist(), lon=weather.grid.lon.tolist())
         if task.keep and list(read_times(path)) != list(weather.times):
-            raise InputError(path, f"has other hours than {', '.join(task.fetch)} at the source now",
-                             "start again with --overwrite to fetch all variables anew")
+            raise InputError(
+                path,
+                f"has other hours than {', '.join(task.fetch)} at the source now",
+                "start again with --overwrite to fetch all variables anew",
+            )
         kept = (path, [variable(name) for name in task.keep]) if task.keep else None
         with whole_file(path) as temporary:
             attributes = _attributes(source, details, f"weather of {task.month}")
@@ -211,15 +225,19 @@ def _forget(month: Month, opened: OpenRecord) -> None:
     """
     path = month_file(opened.directory, *month)
     if path.exists():
-        raise InputError(path, "is to be fetched again, and the source has no data for it",
-                         "give the source that it came from, or remove it")
+        raise InputError(
+            path,
+            "is to be fetched again, and the source has no data for it",
+            "give the source that it came from, or remove it",
+        )
     opened.record.details["months"].pop(str(month), None)
     opened.record.outputs.pop(path.relative_to(opened.directory).as_posix(), None)
     opened.save()
 
 
-def _fetch_constants(source: Any, variables: Sequence[Variable], request: Request,
-                     opened: OpenRecord) -> None:
+def _fetch_constants(
+    source: Any, variables: Sequence[Variable], request: Request, opened: OpenRecord
+) -> None:
     import numpy as np
 
     from video_prediction_tools.data_extraction.grids import Grid
@@ -232,8 +250,11 @@ def _fetch_constants(source: Any, variables: Sequence[Variable], request: Reques
     left_out = [one for one in variables if one not in found]
     for one in left_out:
         if request.constants_demanded and one.short_name in request.constants:
-            raise InputError("--constants", f"'{one.short_name}' is not there on the data's grid, {grid}",
-                             "name the file that has it with --constants_source, or leave it out")
+            raise InputError(
+                "--constants",
+                f"'{one.short_name}' is not there on the data's grid, {grid}",
+                "name the file that has it with --constants_source, or leave it out",
+            )
         say(f"constants.nc: {one.short_name} ({one.long_name}) is not there and is left out")
     details["constants_left_out"] = [one.short_name for one in left_out]
     if not found:
@@ -261,8 +282,14 @@ def _is_noted(opened: OpenRecord, path: Path) -> bool:
 def _attributes(source: Any, details: dict[str, Any], content: str) -> dict[str, Any]:
     """Return the global attributes; without the time of day: equal requests give equal bytes."""
     title = f"AMBS: SYNTHETIC {content} (not real weather)" if source.synthetic else f"AMBS: {content}"
-    return {"title": title, "source": source.text, "history": f"AMBS {__version__} main_data_extraction.py",
-            "synthetic": int(source.synthetic), "step_hours": details["step_hours"], **source.attributes}
+    return {
+        "title": title,
+        "source": source.text,
+        "history": f"AMBS {__version__} main_data_extraction.py",
+        "synthetic": int(source.synthetic),
+        "step_hours": details["step_hours"],
+        **source.attributes,
+    }
 
 
 def _check_same(destination: Path, details: dict[str, Any], step_hours: int | None, grid: Any) -> None:
@@ -272,13 +299,17 @@ def _check_same(destination: Path, details: dict[str, Any], step_hours: int | No
 
     if step_hours is not None and details["step_hours"] != step_hours:
         there = details["step_hours"]
-        raise InputError(destination, f"holds {there}-hourly data, the source is {step_hours}-hourly",
-                         _ANOTHER_DIRECTORY)
+        raise InputError(
+            destination, f"holds {there}-hourly data, the source is {step_hours}-hourly", _ANOTHER_DIRECTORY
+        )
     if grid is not None and "lat" in details:
         there = Grid(np.array(details["lat"]), np.array(details["lon"]))
         if not there.same_as(grid):
-            raise InputError(destination, f"holds data on another grid ({there}), the source has {grid}",
-                             _ANOTHER_DIRECTORY)
+            raise InputError(
+                destination,
+                f"holds data on another grid ({there}), the source has {grid}",
+                _ANOTHER_DIRECTORY,
+            )
 
 
 def _difference(earlier: dict[str, Any], now: dict[str, Any]) -> str:
@@ -292,8 +323,11 @@ def _gaps(month: Month, times: Any, step_hours: int) -> list[list[Any]]:
     first = month.start + (int(times[0]) - month.start) % step
     expected = range(first, month.end, step)
     edges = [first - step, *map(int, times), expected[-1] + step]
-    return [[iso(before + step), iso(after - step), (after - before) // step - 1]
-            for before, after in zip(edges, edges[1:], strict=False) if after - before > step]
+    return [
+        [iso(before + step), iso(after - step), (after - before) // step - 1]
+        for before, after in zip(edges, edges[1:], strict=False)
+        if after - before > step
+    ]
 
 
 def _report(month: Month, summary: dict[str, Any]) -> None:
@@ -303,5 +337,7 @@ def _report(month: Month, summary: dict[str, Any]) -> None:
         more = f" and {len(gaps) - 3} more stretches" if len(gaps) > 3 else ""
         say(f"{month}: {sum(steps for _, _, steps in gaps)} time steps are missing: {shown}{more}")
     for name, found in summary["nan"].items():
-        say(f"{month}: {name}: {100 * found['share']:.3g} % of the values are missing (NaN), the first at "
-            f"{found['first']}; they stay NaN here, preprocess1 asks how to fill them")
+        say(
+            f"{month}: {name}: {100 * found['share']:.3g} % of the values are missing (NaN), the first at "
+            f"{found['first']}; they stay NaN here, preprocess1 asks how to fill them"
+        )

@@ -104,8 +104,7 @@ def regular_grid(area: Area, degrees: float) -> Grid:
 
 
 def tidy(coordinates: np.ndarray) -> np.ndarray:
-    """Return coordinates in float64 without the noise of float32 (58.299999 is 58.3; 5.625 and 1.40625 stay).
-    """
+    """Return coordinates in float64 without the noise of float32 (58.299999 is 58.3; 5.625 and 1.40625 stay)."""
     values = np.asarray(coordinates, dtype=np.float64)
     rounded = np.round(values, 4)
     return np.where(np.abs(values - rounded) < 2e-5, rounded, values) + 0.0

@@ -230,8 +230,7 @@ class Atmosphere:
 
     @property
     def _storm_track(self) -> np.ndarray:
-        """Return the strength of the waves by latitude, [H, 1]: largest at 50 degrees, weak in the tropics.
-        """
+        """Return the strength of the waves by latitude, [H, 1]: largest at 50 degrees, weak in the tropics."""
         return 0.25 + 0.75 * np.exp(-(((np.abs(self._lat) - np.deg2rad(50.0)) / np.deg2rad(22.0)) ** 2))
 
     def _msl(self, times: np.ndarray) -> np.ndarray:

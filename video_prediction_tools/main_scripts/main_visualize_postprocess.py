@@ -16,29 +16,63 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the flags."""
     parser = Parser(__doc__)
     add = parser.add_argument
-    add("--model_dir", type=Path, required=True, metavar="DIR",
-        help="directory of a finished training, <base>/Models/<data_name>/<model>/<exp_id>")
-    add("--input_dir", type=Path, metavar="DIR",
+    add(
+        "--model_dir",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="directory of a finished training, <base>/Models/<data_name>/<model>/<exp_id>",
+    )
+    add(
+        "--input_dir",
+        type=Path,
+        metavar="DIR",
         help="data set to forecast, <base>/PreprocessedData/<data_name>; same variables and step as that "
-             "of the training (default: the data set that the model was trained on)")
-    add("--results_dir", type=Path, required=True, metavar="DIR",
-        help="parent of all results, <base>/Results")
+        "of the training (default: the data set that the model was trained on)",
+    )
+    add(
+        "--results_dir", type=Path, required=True, metavar="DIR", help="parent of all results, <base>/Results"
+    )
     add("--split", choices=("train", "val", "test"), default="test", help="split to forecast")
-    add("--checkpoint", choices=("best", "last"), default="best",
-        help="weights to use: those of the lowest validation loss, or the last")
-    add("--num_stochastic_samples", type=int, metavar="N",
-        help="ensemble members of a stochastic model (default: 10; a deterministic model makes one forecast)")
+    add(
+        "--checkpoint",
+        choices=("best", "last"),
+        default="best",
+        help="weights to use: those of the lowest validation loss, or the last",
+    )
+    add(
+        "--num_stochastic_samples",
+        type=int,
+        metavar="N",
+        help="ensemble members of a stochastic model (default: 10; a deterministic model makes one forecast)",
+    )
     add("--seed", type=int, default=1, metavar="N", help="seed of the ensemble members")
-    add("--stride", type=int, default=1, metavar="HOURS",
-        help="hours between two init_times, counted from the first; up to the step of the data: all")
+    add(
+        "--stride",
+        type=int,
+        default=1,
+        metavar="HOURS",
+        help="hours between two init_times, counted from the first; up to the step of the data: all",
+    )
     add("--batch_size", type=int, default=16, metavar="N", help="forecasts made at a time")
-    add("--climatology_file", type=Path, metavar="FILE",
+    add(
+        "--climatology_file",
+        type=Path,
+        metavar="FILE",
         help="NetCDF file with means of month and hour, [month, hour, lat, lon] by variable, see "
-             "docs/metrics.md (default: made from the training split)")
-    add("--eval_metrics", nargs="+", metavar="METRIC",
-        help="mse, rmse, mae, bias, acc (default: all that can be made)")
-    add("--no_latitude_weights", action="store_true",
-        help="give all grid points the same weight, not cos(latitude)")
+        "docs/metrics.md (default: made from the training split)",
+    )
+    add(
+        "--eval_metrics",
+        nargs="+",
+        metavar="METRIC",
+        help="mse, rmse, mae, bias, acc (default: all that can be made)",
+    )
+    add(
+        "--no_latitude_weights",
+        action="store_true",
+        help="give all grid points the same weight, not cos(latitude)",
+    )
     add("--block_hours", type=int, default=24, metavar="HOURS", help="length of the blocks of the bootstrap")
     add("--bootstrap_draws", type=int, default=1000, metavar="N", help="draws of the bootstrap")
     return parser

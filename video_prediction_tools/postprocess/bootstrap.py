@@ -91,7 +91,7 @@ def _coverage(first: np.ndarray, end: np.ndarray, n: int) -> np.ndarray:
     np.add.at(change, (row, first), 1.0)
     np.add.at(change, (row, end), -1.0)
     twice_around = np.cumsum(change, axis=1)
-    return twice_around[:, :n] + twice_around[:, n:2 * n]
+    return twice_around[:, :n] + twice_around[:, n : 2 * n]
 
 
 def paired_difference(

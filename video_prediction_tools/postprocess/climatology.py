@@ -42,17 +42,27 @@ class Climatology:
     def missing(self, times: np.ndarray) -> str:
         """Say which months and hours of `times` are not covered (``month 4 at 00, 01 UTC``), '' for none."""
         needed = hours_covered(times) & ~self.covered
-        return "; ".join(f"month {month + 1} " + ("at all hours" if hours.all() else
-                         f"at {', '.join(f'{hour:02d}' for hour in np.flatnonzero(hours))} UTC")
-                         for month, hours in enumerate(needed) if hours.any())
+        return "; ".join(
+            f"month {month + 1} "
+            + (
+                "at all hours"
+                if hours.all()
+                else f"at {', '.join(f'{hour:02d}' for hour in np.flatnonzero(hours))} UTC"
+            )
+            for month, hours in enumerate(needed)
+            if hours.any()
+        )
 
 
 def training_climatology(observations: Observations) -> Climatology:
     """Return the climatology of a data set's training split."""
     times = observations.hours("train")
     first, last = np.datetime_as_string(times[[0, -1]].astype("datetime64[s]"), unit="h")
-    return Climatology(hours_covered(times), observations.hourly_climatology,
-                       f"the training period ({len(times)} time steps from {first} to {last} UTC)")
+    return Climatology(
+        hours_covered(times),
+        observations.hourly_climatology,
+        f"the training period ({len(times)} time steps from {first} to {last} UTC)",
+    )
 
 
 def hours_covered(times: np.ndarray) -> np.ndarray:
@@ -71,8 +81,9 @@ def month_and_hour(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return month, hour
 
 
-def read_climatology(path: Path, variables: Sequence[str], units: Sequence[str], lat: np.ndarray,
-                     lon: np.ndarray) -> Climatology:
+def read_climatology(
+    path: Path, variables: Sequence[str], units: Sequence[str], lat: np.ndarray, lon: np.ndarray
+) -> Climatology:
     """Read a climatology from a NetCDF file and cut it to a grid.
 
     Arguments:
@@ -122,8 +133,11 @@ def _positions(data: xr.Dataset, dim: str, wanted: np.ndarray, flag: str) -> np.
         distance = (distance + 180.0) % 360.0 - 180.0
     distance = np.abs(distance)
     if (distance.min(axis=1) > 1e-3).any():
-        raise InputError(flag, f"its {dim} does not hold all grid points of the data set "
-                         f"({wanted[0]:g} to {wanted[-1]:g})", "make it on the grid of the data set")
+        raise InputError(
+            flag,
+            f"its {dim} does not hold all grid points of the data set ({wanted[0]:g} to {wanted[-1]:g})",
+            "make it on the grid of the data set",
+        )
     return distance.argmin(axis=1)
 
 

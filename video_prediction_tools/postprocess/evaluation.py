@@ -23,10 +23,19 @@ DEFAULT_SAMPLES = 10  # members of a stochastic model when none are asked for
 def evaluate(plan: Plan) -> None:
     """Forecast, score, draw and report; results of another model, data set or way of scoring are removed."""
     model_dir, data_dir = Path(plan.options.model_dir), plan.data.directory
-    inputs = {str(model_dir): plan.model_record.fingerprint(), str(data_dir): plan.data.fingerprint,
-              str(plan.data.index.directory): plan.data.index.fingerprint}
-    with running(plan.directory, kind=KIND, name=plan.model_record.name, program=PROGRAM,
-                 arguments=plan.arguments, inputs=inputs) as opened:
+    inputs = {
+        str(model_dir): plan.model_record.fingerprint(),
+        str(data_dir): plan.data.fingerprint,
+        str(plan.data.index.directory): plan.data.index.fingerprint,
+    }
+    with running(
+        plan.directory,
+        kind=KIND,
+        name=plan.model_record.name,
+        program=PROGRAM,
+        arguments=plan.arguments,
+        inputs=inputs,
+    ) as opened:
         _remove_stale(plan, opened)
         forecasts = plan.directory / FORECASTS
         if not opened.is_whole(forecasts):
@@ -101,8 +110,17 @@ def _make_forecasts(plan: Plan, path: Path) -> None:
     if not forecaster.stochastic and (samples or 1) > 1:
         say(f"{plan.model} is not stochastic: one forecast is made, not {samples}")
     members = (samples or DEFAULT_SAMPLES) if forecaster.stochastic else None
-    write_forecasts(path, forecaster, plan.sequences, plan.grid, region=plan.data.region, members=members,
-                    seed=plan.options.seed, batch_size=plan.options.batch_size, attributes=_attributes(plan))
+    write_forecasts(
+        path,
+        forecaster,
+        plan.sequences,
+        plan.grid,
+        region=plan.data.region,
+        members=members,
+        seed=plan.options.seed,
+        batch_size=plan.options.batch_size,
+        attributes=_attributes(plan),
+    )
 
 
 def _load(plan: Plan) -> Forecaster:

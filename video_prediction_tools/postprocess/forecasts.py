@@ -49,8 +49,18 @@ class Grid:
     lon: np.ndarray
 
 
-def write_forecasts(path: Path, forecaster: Forecaster, sequences: Sequences, grid: Grid, *, region: Region,
-                    members: int | None, seed: int, batch_size: int, attributes: Mapping[str, Any]) -> None:
+def write_forecasts(
+    path: Path,
+    forecaster: Forecaster,
+    sequences: Sequences,
+    grid: Grid,
+    *,
+    region: Region,
+    members: int | None,
+    seed: int,
+    batch_size: int,
+    attributes: Mapping[str, Any],
+) -> None:
     """Forecast every sequence and write forecasts.nc, whole or not at all.
 
     Arguments:
@@ -67,15 +77,20 @@ def write_forecasts(path: Path, forecaster: Forecaster, sequences: Sequences, gr
     Raises:
         InputError: a forecast is not finite, or no space is left.
     """
-    with whole_file(path) as temporary, full_disk_as_os_error(temporary), \
-            netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
+    with (
+        whole_file(path) as temporary,
+        full_disk_as_os_error(temporary),
+        netCDF4.Dataset(temporary, "w", format="NETCDF4") as file,
+    ):
         _define(file, sequences, grid, members, attributes)
         start = 0
         with progress("forecasts", len(sequences)) as advance:
             for frames, times in sequences.batches(batch_size):
-                context, truth = frames[:, :sequences.context_frames], frames[:, sequences.context_frames:]
-                ensemble = [forecaster.forecast(context, times, _seed(seed, member, times), region)
-                            for member in range(members or 1)]
+                context, truth = frames[:, : sequences.context_frames], frames[:, sequences.context_frames :]
+                ensemble = [
+                    forecaster.forecast(context, times, _seed(seed, member, times), region)
+                    for member in range(members or 1)
+                ]
                 # [B, Tl, (M,) H, W, C]
                 forecast = ensemble[0] if members is None else np.stack(ensemble, axis=2)
                 _require_finite(forecast, times[:, sequences.context_frames - 1], path)
@@ -98,15 +113,27 @@ def _require_finite(forecast: np.ndarray, init_times: np.ndarray, path: Path) ->
     bad = ~np.isfinite(forecast).all(axis=tuple(range(1, forecast.ndim)))
     if bad.any():
         when = np.datetime_as_string(init_times[bad][:1].astype("datetime64[s]"), unit="h")[0]
-        raise InputError(path, f"the model forecasts values that are not finite (first at init_time {when})",
-                         "its training diverged; train it again with a lower learning rate")
+        raise InputError(
+            path,
+            f"the model forecasts values that are not finite (first at init_time {when})",
+            "its training diverged; train it again with a lower learning rate",
+        )
 
 
-def _define(file: netCDF4.Dataset, sequences: Sequences, grid: Grid, members: int | None,
-            attributes: Mapping[str, Any]) -> None:
+def _define(
+    file: netCDF4.Dataset,
+    sequences: Sequences,
+    grid: Grid,
+    members: int | None,
+    attributes: Mapping[str, Any],
+) -> None:
     file.setncatts({"Conventions": "CF-1.8", **attributes})
-    sizes = {"init_time": len(sequences), "lead_time": sequences.lead_frames,
-             "lat": len(grid.lat), "lon": len(grid.lon)}
+    sizes = {
+        "init_time": len(sequences),
+        "lead_time": sequences.lead_frames,
+        "lat": len(grid.lat),
+        "lon": len(grid.lon),
+    }
     if members is not None:
         sizes["member"] = members
     for name, size in sizes.items():
@@ -144,20 +171,48 @@ def _define(file: netCDF4.Dataset, sequences: Sequences, grid: Grid, members: in
         units=EPOCH,
         calendar="standard",
     )
-    _coordinate(file, "lat", "f8", ("lat",), grid.lat, standard_name="latitude", long_name="latitude",
-                units="degrees_north", axis="Y")
-    _coordinate(file, "lon", "f8", ("lon",), grid.lon, standard_name="longitude", long_name="longitude",
-                units="degrees_east", axis="X")
+    _coordinate(
+        file,
+        "lat",
+        "f8",
+        ("lat",),
+        grid.lat,
+        standard_name="latitude",
+        long_name="latitude",
+        units="degrees_north",
+        axis="Y",
+    )
+    _coordinate(
+        file,
+        "lon",
+        "f8",
+        ("lon",),
+        grid.lon,
+        standard_name="longitude",
+        long_name="longitude",
+        units="degrees_east",
+        axis="X",
+    )
     if members is not None:
-        _coordinate(file, "member", "i4", ("member",), np.arange(members), standard_name="realization",
-                    long_name="ensemble member", units="1")
+        _coordinate(
+            file,
+            "member",
+            "i4",
+            ("member",),
+            np.arange(members),
+            standard_name="realization",
+            long_name="ensemble member",
+            units="1",
+        )
     space = ("lat", "lon")
     for name, unit in zip(grid.variables, grid.units, strict=True):
         names = standard_names(name)
         ensemble = ("member",) if members is not None else ()
-        for kind, dims, what in (("forecast", ("init_time", "lead_time", *ensemble, *space), "forecast"),
-                                 ("truth", ("init_time", "lead_time", *space), "truth"),
-                                 ("init", ("init_time", *space), "frame of init_time")):
+        for kind, dims, what in (
+            ("forecast", ("init_time", "lead_time", *ensemble, *space), "forecast"),
+            ("truth", ("init_time", "lead_time", *space), "truth"),
+            ("init", ("init_time", *space), "frame of init_time"),
+        ):
             one = file.createVariable(
                 f"{name}_{kind}",
                 "f4",
@@ -178,8 +233,9 @@ def _define(file: netCDF4.Dataset, sequences: Sequences, grid: Grid, members: in
             )
 
 
-def _coordinate(file: netCDF4.Dataset, name: str, kind: str, dims: tuple[str, ...], values: np.ndarray,
-                **attributes: str) -> None:
+def _coordinate(
+    file: netCDF4.Dataset, name: str, kind: str, dims: tuple[str, ...], values: np.ndarray, **attributes: str
+) -> None:
     created = file.createVariable(name, kind, dims)
     created.setncatts(attributes)
     created[:] = values
@@ -234,8 +290,12 @@ class ForecastFile:
         if missing or not names:
             self._file.close()
             raise InputError(path, f"has no {', '.join(missing) or '<variable>_forecast'}", _REMEDY)
-        self.grid = Grid(names, tuple(self._file[f"{name}_forecast"].units for name in names),
-                         self._file["lat"][:], self._file["lon"][:])
+        self.grid = Grid(
+            names,
+            tuple(self._file[f"{name}_forecast"].units for name in names),
+            self._file["lat"][:],
+            self._file["lon"][:],
+        )
         self.init_times, self.lead_hours = self._file["init_time"][:], self._file["lead_time"][:]
         self.attributes = {name: self._file.getncattr(name) for name in self._file.ncattrs()}
 

@@ -75,15 +75,24 @@ def draw_case(
             fields = (forecast[row], truth[row], forecast[row] - truth[row])
             for column, field in enumerate(fields):
                 difference = column == 2
-                drawn = _field(axes[row, column], forecasts.grid, field,
-                               style.DIFFERENCE_COLOURS if difference else style.FIELD_COLOURS,
-                               (-largest, largest) if difference else (low, high))
+                drawn = _field(
+                    axes[row, column],
+                    forecasts.grid,
+                    field,
+                    style.DIFFERENCE_COLOURS if difference else style.FIELD_COLOURS,
+                    (-largest, largest) if difference else (low, high),
+                )
                 if row == 0:
                     axes[row, column].set_title(("forecast", "truth", "forecast minus truth")[column], pad=6)
                 if row == len(leads) - 1 and column:
-                    _colour_bar(figure, drawn, axes[:, 2] if difference else axes[:, :2],
-                                f"difference{style.in_brackets(unit)}" if difference else
-                                f"{standard_names(variable)[1]}{style.in_brackets(unit)}")
+                    _colour_bar(
+                        figure,
+                        drawn,
+                        axes[:, 2] if difference else axes[:, :2],
+                        f"difference{style.in_brackets(unit)}"
+                        if difference
+                        else f"{standard_names(variable)[1]}{style.in_brackets(unit)}",
+                    )
             axes[row, 0].annotate(
                 f"+{forecasts.lead_hours[lead]:g} h\n"
                 + style.utc(batch.valid_times[0, lead]).replace(" ", "\n", 1),
@@ -124,8 +133,13 @@ def draw_error_map(
             axis.set_title(label, pad=6)
             _colour_bar(figure, drawn, [axis], f"{label.split(' (')[0]}{style.in_brackets(unit)}")
         _outer_labels(axes)
-        _heading(figure, f"Error of {scores['product'].values[0]} at +{last['lead_time'].item():g} h, "
-                 f"{standard_names(variable)[1]} ({variable})", f"{caption}; {_PROJECTION}", synthetic)
+        _heading(
+            figure,
+            f"Error of {scores['product'].values[0]} at +{last['lead_time'].item():g} h, "
+            f"{standard_names(variable)[1]} ({variable})",
+            f"{caption}; {_PROJECTION}",
+            synthetic,
+        )
         style.save(figure, path)
 
 

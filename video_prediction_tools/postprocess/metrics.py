@@ -148,8 +148,16 @@ class AnomalyCorrelationCoefficient(Metric):
         return "1"
 
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (
-    MeanSquaredError(), RootMeanSquaredError(), MeanAbsoluteError(), Bias(), AnomalyCorrelationCoefficient())}
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        MeanSquaredError(),
+        RootMeanSquaredError(),
+        MeanAbsoluteError(),
+        Bias(),
+        AnomalyCorrelationCoefficient(),
+    )
+}
 
 
 def metrics_by_name(names: Sequence[str], flag: str = "--eval_metrics") -> list[Metric]:

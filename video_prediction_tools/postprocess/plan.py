@@ -134,14 +134,19 @@ def make_plan(options: Namespace) -> Plan:
     climatology, no_climatology = _climatology(options, observations, grid, sequences)
     metrics = [metric for metric in asked if climatology or not metric.needs_climatology]
     if metrics != asked and options.eval_metrics:
-        raise InputError("--eval_metrics acc", f"there is no climatology to compare with: {no_climatology}",
-                         "give a --climatology_file that covers the period, or leave acc out")
+        raise InputError(
+            "--eval_metrics acc",
+            f"there is no climatology to compare with: {no_climatology}",
+            "give a --climatology_file that covers the period, or leave acc out",
+        )
     baselines, missing = make_baselines(Sources(observations, climatology, no_climatology))
     spacing = max(options.stride, data.index.step_hours)
     blocks = MovingBlocks(len(sequences), math.ceil(options.block_hours / spacing), options.bootstrap_draws)
     data_record = require_done(data_dir, "dataset", "preprocess1")
-    warnings = [*_warnings(data, data_record, spec, sequences, blocks, observations),
-                *(f"The product {product} is missing: {reason}." for product, reason in missing.items())]
+    warnings = [
+        *_warnings(data, data_record, spec, sequences, blocks, observations),
+        *(f"The product {product} is missing: {reason}." for product, reason in missing.items()),
+    ]
     if len(metrics) < len(asked):
         warnings.append(f"The metric acc is missing: {no_climatology}.")
     forecast_key = _key(
@@ -165,9 +170,11 @@ def make_plan(options: Namespace) -> Plan:
         blocks.length,
         blocks.draws,
     )
-    weights = (uniform_weights(data.index.height, data.index.width)
-               if options.no_latitude_weights or data.region.lat is None
-               else latitude_weights(grid.lat, data.index.width))
+    weights = (
+        uniform_weights(data.index.height, data.index.width)
+        if options.no_latitude_weights or data.region.lat is None
+        else latitude_weights(grid.lat, data.index.width)
+    )
     return Plan(
         options,
         record,
@@ -255,12 +262,16 @@ def _grid(data: PreparedData) -> Grid:
 def _require_same_split(directory: Path, split: str) -> None:
     record = find_record(directory)
     if record and record.details.get("split", split) != split:
-        raise InputError(directory, f"holds results of the split '{record.details['split']}'",
-                         f"give another --results_dir for the split '{split}'")
+        raise InputError(
+            directory,
+            f"holds results of the split '{record.details['split']}'",
+            f"give another --results_dir for the split '{split}'",
+        )
 
 
-def _climatology(options: Namespace, observations: Observations | None, grid: Grid,
-                 sequences: Sequences) -> tuple[Climatology | None, str]:
+def _climatology(
+    options: Namespace, observations: Observations | None, grid: Grid, sequences: Sequences
+) -> tuple[Climatology | None, str]:
     """Return the climatology if it covers all valid times, otherwise None and the reason."""
     if options.climatology_file:
         found = read_climatology(options.climatology_file, grid.variables, grid.units, grid.lat, grid.lon)

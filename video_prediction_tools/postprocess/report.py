@@ -51,8 +51,13 @@ def write_report(plan: Plan, scores: xr.Dataset, figures: Mapping[str, Path]) ->
         scores: of `scoring.score`.
         figures: plots by name without suffix.
     """
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_TEMPLATE.parent), autoescape=True,
-                                     trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATE.parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     html = environment.get_template(_TEMPLATE.name).render(content(plan, scores, figures))
     path = plan.directory / NAME
     with whole_file(path) as temporary:
@@ -62,19 +67,29 @@ def write_report(plan: Plan, scores: xr.Dataset, figures: Mapping[str, Path]) ->
 
 def content(plan: Plan, scores: xr.Dataset, figures: Mapping[str, Path]) -> dict[str, Any]:
     """Return all that the template shows."""
-    images = {name: "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-              for name, path in figures.items()}
+    images = {
+        name: "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+        for name, path in figures.items()
+    }
     valid = plan.sequences.valid_times
     return {
-        "model": plan.model, "data_name": plan.data.name, "source_data_name": plan.spec["data_name"],
-        "synthetic": plan.data.synthetic or plan.spec.get("synthetic"), "split": plan.options.split,
-        "n_init": len(plan.sequences), "lead_hours": [f"{hour:g}" for hour in scores["lead_time"].values],
-        "first": style.utc(plan.sequences.init_times[0]), "last": style.utc(plan.sequences.init_times[-1]),
+        "model": plan.model,
+        "data_name": plan.data.name,
+        "source_data_name": plan.spec["data_name"],
+        "synthetic": plan.data.synthetic or plan.spec.get("synthetic"),
+        "split": plan.options.split,
+        "n_init": len(plan.sequences),
+        "lead_hours": [f"{hour:g}" for hour in scores["lead_time"].values],
+        "first": style.utc(plan.sequences.init_times[0]),
+        "last": style.utc(plan.sequences.init_times[-1]),
         "days": f"{(valid[-1, -1] - plan.sequences.init_times[0]) / 86400:.1f}",
         "variables": [_variable(plan, scores, name, images) for name in plan.grid.variables],
-        "warnings": plan.warnings, "facts": _facts(plan), "splits": _splits(plan.data_record),
+        "warnings": plan.warnings,
+        "facts": _facts(plan),
+        "splits": _splits(plan.data_record),
         "hparams": {key: _text(value) for key, value in sorted(plan.hparams.items())},
-        "commands": _commands(plan), "interval": _interval(plan),
+        "commands": _commands(plan),
+        "interval": _interval(plan),
         "weighting": "all grid points the same" if plan.options.no_latitude_weights else "cos(latitude)",
         "climatology": plan.climatology.origin if plan.climatology else "",
         "metric_notes": [(metric.name, metric.long_name, f"{metric.best:g}") for metric in plan.metrics],
@@ -135,9 +150,13 @@ def _verdict(scores: xr.Dataset, variable: str, baseline: str) -> Verdict:
         text += "; whether by more than chance cannot be said (intervals withheld)"
     else:
         beyond = (better & (high < 0)) | (worse & (low > 0))
-        text += ("; the paired interval excludes zero at every lead hour" if beyond.all() else
-                 f"; the paired interval excludes zero at {spans(hours, beyond)}" if beyond.any() else
-                 "; the paired interval includes zero at every lead hour")
+        text += (
+            "; the paired interval excludes zero at every lead hour"
+            if beyond.all()
+            else f"; the paired interval excludes zero at {spans(hours, beyond)}"
+            if beyond.any()
+            else "; the paired interval includes zero at every lead hour"
+        )
     share = "all" if better.all() else "some" if better.any() else "none"
     return Verdict(baseline, long_name, share, text + ".", _gain(scores, variable, metric, baseline))
 
@@ -215,8 +234,13 @@ def _table(scores: xr.Dataset, variable: str, metric: str, images: Mapping[str, 
         for row, product in enumerate(scores["product"].values.tolist())
     ]
     unit = style.pretty_unit(one["metric_units"].item())
-    return {"name": metric, "long_name": METRICS[metric].long_name, "unit": unit, "rows": rows,
-            "image": images[f"score_{variable}_{metric}"]}
+    return {
+        "name": metric,
+        "long_name": METRICS[metric].long_name,
+        "unit": unit,
+        "rows": rows,
+        "image": images[f"score_{variable}_{metric}"],
+    }
 
 
 def _cell(value: float, low: float, high: float, best: bool) -> dict[str, Any]:
@@ -277,14 +301,18 @@ def _region(plan: Plan) -> str:
     if plan.data.region.lat is None:
         return f"{plan.data.index.height} x {plan.data.index.width} pixels"
     lat, lon = plan.grid.lat, plan.grid.lon
-    return (f"{lat[-1]:g} to {lat[0]:g} \u00b0N, {lon[0]:g} to {lon[-1]:g} \u00b0E; "
-            f"{len(lat)} x {len(lon)} points (lat x lon)")
+    return (
+        f"{lat[-1]:g} to {lat[0]:g} \u00b0N, {lon[0]:g} to {lon[-1]:g} \u00b0E; "
+        f"{len(lat)} x {len(lon)} points (lat x lon)"
+    )
 
 
 def _splits(record: Record) -> list[tuple[str, str, str, str]]:
     """Return name, first hour, last hour and number of time steps of each split."""
-    return [(name, _text(entry.get("first", "")), _text(entry.get("last", "")), _text(entry.get("hours", "")))
-            for name, entry in record.details.get("splits", {}).items()]
+    return [
+        (name, _text(entry.get("first", "")), _text(entry.get("last", "")), _text(entry.get("hours", "")))
+        for name, entry in record.details.get("splits", {}).items()
+    ]
 
 
 def _duration(seconds: Any) -> str:
@@ -305,8 +333,10 @@ def _text(value: Any) -> str:
 
 def _commands(plan: Plan) -> list[str]:
     """Return the commands of training and postprocessing."""
-    return [command(plan.model_record.program, plan.model_record.arguments),
-            command("main_visualize_postprocess.py", plan.arguments)]
+    return [
+        command(plan.model_record.program, plan.model_record.arguments),
+        command("main_visualize_postprocess.py", plan.arguments),
+    ]
 
 
 def command(program: str, arguments: Mapping[str, Any]) -> str:

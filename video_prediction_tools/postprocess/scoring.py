@@ -97,8 +97,9 @@ def reduce_forecasts(
     )
 
 
-def score(reduced: xr.Dataset, metrics: Sequence[Metric], blocks: MovingBlocks,
-          units: Mapping[str, str]) -> xr.Dataset:
+def score(
+    reduced: xr.Dataset, metrics: Sequence[Metric], blocks: MovingBlocks, units: Mapping[str, str]
+) -> xr.Dataset:
     """Make scores, their intervals, and the model's differences to the baselines (paired by init_time).
 
     Arguments:
@@ -116,9 +117,16 @@ def score(reduced: xr.Dataset, metrics: Sequence[Metric], blocks: MovingBlocks,
     products = reduced["product"].values.tolist()
     variables = reduced["variable"].values.tolist()
     kinds = {one.__name__: one for one in statistics_of(metrics)}
-    by_product = [{kind: reduced["grid_mean"].sel(product=product, statistic=name)
-                   .transpose("init_time", "variable", "lead_time").values for name, kind in kinds.items()}
-                  for product in products]
+    by_product = [
+        {
+            kind: reduced["grid_mean"]
+            .sel(product=product, statistic=name)
+            .transpose("init_time", "variable", "lead_time")
+            .values
+            for name, kind in kinds.items()
+        }
+        for product in products
+    ]
     shape = (len(products), len(metrics), len(variables), reduced.sizes["lead_time"])
     table = {name: np.full(shape, np.nan) for name in ("value", "ci_low", "ci_high")}
     number = np.zeros(shape, np.int64)
@@ -147,13 +155,17 @@ def score(reduced: xr.Dataset, metrics: Sequence[Metric], blocks: MovingBlocks,
                 for name, values in zip(difference, found[:3], strict=True):
                     difference[name][place - 1, index] = values
     scored = reduced.assign({name: (_TABLE, values) for name, values in table.items()})
-    scored = scored.assign({f"difference{name}": (("baseline", *_TABLE[1:]), values)
-                            for name, values in difference.items()})
+    scored = scored.assign(
+        {f"difference{name}": (("baseline", *_TABLE[1:]), values) for name, values in difference.items()}
+    )
     scored["n_init"] = (_TABLE, number)
     metric_units = [[metric.units(units[name]) for name in variables] for metric in metrics]
-    return scored.assign_coords(metric=[metric.name for metric in metrics], baseline=products[1:],
-                                metric_units=(("metric", "variable"), metric_units),
-                                units=("variable", [units[name] for name in variables]))
+    return scored.assign_coords(
+        metric=[metric.name for metric in metrics],
+        baseline=products[1:],
+        metric_units=(("metric", "variable"), metric_units),
+        units=("variable", [units[name] for name in variables]),
+    )
 
 
 _LONG_NAMES = {

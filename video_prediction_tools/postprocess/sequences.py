@@ -68,17 +68,18 @@ class Sequences:
         held, times, frames = -1, np.empty(0), np.empty(0)
         for start in range(0, len(self), batch_size):
             parts = []
-            for block, first in self.chosen[start:start + batch_size].tolist():
+            for block, first in self.chosen[start : start + batch_size].tolist():
                 if block != held:
                     path = self.index.blocks[self.split][block].path
                     times, frames = read_block(path, self.index.dataset_fingerprint)
                     held = block
-                parts.append((frames[first:first + length], times[first:first + length]))
+                parts.append((frames[first : first + length], times[first : first + length]))
             yield np.stack([part[0] for part in parts]), np.stack([part[1] for part in parts])
 
 
-def choose_sequences(index: BlockIndex, split: str, context_frames: int, lead_frames: int,
-                     stride_hours: int = 1) -> Sequences:
+def choose_sequences(
+    index: BlockIndex, split: str, context_frames: int, lead_frames: int, stride_hours: int = 1
+) -> Sequences:
     """Choose the sequences of a split that a model is judged on.
 
     Arguments:
@@ -105,8 +106,11 @@ def choose_sequences(index: BlockIndex, split: str, context_frames: int, lead_fr
         )
     windows = index.sequences(split)
     if not len(windows):
-        raise InputError(index.directory / split, f"the split '{split}' has no sequences",
-                         "choose another --split, or prepare the data with a longer one")
+        raise InputError(
+            index.directory / split,
+            f"the split '{split}' has no sequences",
+            "choose another --split, or prepare the data with a longer one",
+        )
     starts = np.array([block.start for block in index.blocks[split]], dtype=np.int64)
     step = int(index.step_hours * HOUR)
     init_times = starts[windows[:, 0]] + (windows[:, 1] + context_frames - 1) * step

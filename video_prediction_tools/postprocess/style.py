@@ -10,8 +10,16 @@ from matplotlib.figure import Figure
 from video_prediction_tools.metadata.files import whole_file
 
 DPI = 130
-FONT = {"font.size": 10, "axes.titlesize": 10, "axes.labelsize": 10, "legend.fontsize": 9, "figure.dpi": DPI,
-        "font.family": "DejaVu Sans", "axes.spines.top": False, "axes.spines.right": False}
+FONT = {
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "legend.fontsize": 9,
+    "figure.dpi": DPI,
+    "font.family": "DejaVu Sans",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 # Okabe and Ito (2008), "Color Universal Design"; line styles and markers tell the lines apart in print as
 # well
