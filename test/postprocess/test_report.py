@@ -94,6 +94,20 @@ def test_headline_when_beaten_everywhere_by_one():
     )
 
 
+def test_headline_leaves_out_what_cannot_be_compared():
+    """A baseline without a single number hides no victory over the others, and is named."""
+    nothing = np.full(5, np.nan)
+    scores = scores_with(nothing, nothing, nothing)
+    verdicts = [_verdict(scores, "2t", name) for name in ("persistence", "climatology")]
+    assert _headline("convLSTM", scores, "2t", verdicts) == (
+        "convLSTM beats every baseline at every lead hour. (Left out, as it cannot be compared: persistence.)"
+    )
+    alone = scores.sel(baseline=["persistence"])
+    assert _headline("convLSTM", alone, "2t", verdicts[:1]) == (
+        "convLSTM cannot be compared with any baseline."
+    )
+
+
 def test_numbers():
     assert [_number(value) for value in (0.0, 0.58649, 12.345, 123.4, -1.5, 12345.6)] == [
         "0.00",

@@ -179,21 +179,26 @@ def _gain(scores: xr.Dataset, variable: str, metric: str, baseline: str) -> str:
 
 
 def _headline(model: str, scores: xr.Dataset, variable: str, verdicts: Sequence[Verdict]) -> str:
-    """Say in one sentence at which lead hours the model beats every baseline."""
+    """Say at which lead hours the model beats every baseline, and which cannot be compared at any of them."""
     one = scores["difference"].sel(variable=variable, metric=_main_metric(scores))
+    defined = np.isfinite(one).any("lead_time").values
+    undefined = one["baseline"].values[~defined].tolist()
+    if not defined.any():
+        return f"{model} cannot be compared with any baseline."
+    left_out = f" (Left out, as it cannot be compared: {', '.join(undefined)}.)" if undefined else ""
     hours = scores["lead_time"].values
-    ahead = (one < 0).all("baseline").values
+    ahead = (one.isel(baseline=defined) < 0).all("baseline").values
     if ahead.all():
-        return f"{model} beats every baseline at every lead hour."
+        return f"{model} beats every baseline at every lead hour.{left_out}"
     if ahead.any():
-        return f"{model} beats every baseline at {spans(hours, ahead)}, but not at {spans(hours, ~ahead)}."
+        return f"{model} beats every baseline at {spans(hours, ahead)}, but not at {spans(hours, ~ahead)}.{left_out}"
     beaten = [verdict.baseline for verdict in verdicts if verdict.better == "all"]
     if beaten:
         return (
             f"{model} beats {' and '.join(beaten)} at every lead hour, but is at no lead hour ahead of all "
-            "baselines."
+            f"baselines.{left_out}"
         )
-    return f"{model} is at no lead hour ahead of all baselines."
+    return f"{model} is at no lead hour ahead of all baselines.{left_out}"
 
 
 def spans(hours: np.ndarray, chosen: np.ndarray) -> str:
