@@ -199,3 +199,33 @@ def test_directories_that_cannot_be_made(tmp_path):
         (tmp_path / "locked").mkdir(mode=0o500)
         with pytest.raises(InputError, match="permission denied"):
             make(tmp_path / "locked" / "below")
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"../victim.txt": {"bytes": 1, "sha256": "x"}},
+        {"/tmp/victim.txt": {"bytes": 1, "sha256": "x"}},
+        {"a.txt": {}},
+        {"a.txt": "x"},
+        {"a.txt": {"bytes": "1", "sha256": "x"}},
+    ],
+)
+def test_outputs_must_be_files_of_the_directory(tmp_path, outputs):
+    """Programs delete what an earlier attempt noted: a foreign record must not name files elsewhere."""
+    make(tmp_path)
+    (tmp_path / "metadata.json").write_text(json.dumps(content(tmp_path) | {"outputs": outputs}))
+    with pytest.raises(InputError, match="is damaged"):
+        record.read_record(tmp_path)
+
+
+def test_a_directory_that_may_not_be_looked_into(tmp_path, monkeypatch):
+    """Root may look everywhere, so the refusal is played."""
+    from pathlib import Path
+
+    def refuse(self, **options):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(InputError, match="cannot be looked at"):
+        record.require_done(tmp_path, "dataset", "preprocess1")

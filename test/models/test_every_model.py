@@ -170,3 +170,11 @@ def test_an_untrained_residual_model_is_persistence(rng):
 def test_opt_var_must_be_a_variable_of_the_data():
     with pytest.raises(InputError, match="did you mean '2t'"):
         make("convLSTM", overrides=["opt_var=2tt"])
+
+
+def test_patches_must_not_be_larger_than_the_grid_allows(rng):
+    model = make("convLSTM", overrides=["patch_size=18"])  # 9 x 11 points: padded by 9 and 7
+    frames, known = data(model, rng)
+    assert model.forecast(frames[:, :4], known).shape == (2, 3, 9, 11, 2)
+    with pytest.raises(InputError, match="patch_size 19 needs at least 10 x 10 grid points"):
+        make("convLSTM", overrides=["patch_size=19"])

@@ -14,7 +14,7 @@ from video_prediction_tools.models.hparams import CommonHparams, hparam, resolve
 class Example(CommonHparams):
     """A model's hyper-parameters."""
 
-    filters: list[int] = hparam([8, 8], "state channels", low=1, high=64)
+    filters: list[int] = hparam([8, 8], "state channels", low=1, high=64, entries=1)
     residual: bool = hparam(True, "residual output")
 
 
@@ -46,6 +46,9 @@ def test_an_empty_list_switches_the_known_channels_off():
         ("batch_size=true", ["type int"]),
         ("batch_size=0", ["'batch_size' is 0", "from 1 to"]),
         ("filters=0", ["'filters' is 0"]),
+        ("filters=", ["'filters' is empty"]),
+        ("clip_norm=Infinity", ["'clip_norm' is inf", "finite"]),
+        ("opt_var=2t,all", ["write all by itself"]),
         ("filters=a,b", ["'filters'", "type int"]),
         ("loss_fun=l5", ["choose among: mse, mae, huber"]),
         ("known_channels=lsm,moon", ["'moon'", "choose among"]),

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib import metadata as installed
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from video_prediction_tools.errors import InputError, StoppedEarly
@@ -130,7 +130,7 @@ def find_record(directory: Path) -> Record | None:
     Raises:
         InputError: there is one, and it is damaged or not made by AMBS.
     """
-    return read_record(directory) if (Path(directory) / FILE_NAME).exists() else None
+    return read_record(directory) if _is_there(Path(directory) / FILE_NAME) else None
 
 
 def require_done(directory: Path, kind: str, step: str) -> Record:
@@ -145,8 +145,8 @@ def require_done(directory: Path, kind: str, step: str) -> Record:
         InputError: it is missing, of another kind, or belongs to a step that has not finished.
     """
     directory = Path(directory)
-    if not (directory / FILE_NAME).exists():
-        what = "does not exist" if not directory.exists() else f"holds no {FILE_NAME}"
+    if not _is_there(directory / FILE_NAME):
+        what = "does not exist" if not _is_there(directory) else f"holds no {FILE_NAME}"
         raise InputError(directory, what, f"run the step '{step}' first, or give the directory that it made")
     record = read_record(directory)
     if record.kind != kind:
@@ -281,6 +281,24 @@ def _validate(path: Path, content: Any, remedy: str) -> None:
         raise InputError(
             path, f"is damaged: state '{content['state']}' is none of {', '.join(STATES)}", remedy
         )
+    for name, entry in content["outputs"].items():
+        # names are used as paths, also of files to delete: they must not lead out of the directory
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise InputError(path, f"is damaged: '{name}' is no file of this directory", remedy)
+        types = {key: type(value) for key, value in entry.items()} if isinstance(entry, dict) else None
+        if types != {"bytes": int, "sha256": str}:
+            raise InputError(path, f"is damaged: size and SHA-256 of '{name}' are missing", remedy)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        remedy = "get the right to read it, or give another directory"
+        raise InputError(path, f"cannot be looked at ({error.strerror})", remedy) from error
+    return True
 
 
 def _now() -> str:

@@ -23,7 +23,7 @@ from video_prediction_tools.models.optimizers import adam
 class ConvLSTMHparams(CommonHparams):
     """Hyper-parameters of convLSTM."""
 
-    filters: list[int] = hparam([32, 32], "state channels of each layer", low=1, high=4096)
+    filters: list[int] = hparam([32, 32], "state channels of each layer", low=1, high=4096, entries=1)
     kernel_size: int = hparam(3, "width of the convolutions, in patches", low=1, high=31)
     patch_size: int = hparam(1, "grid points per patch, in each direction", low=1, high=64)
     residual: bool = hparam(True, "the output is added to the last frame, instead of being the next frame")
@@ -43,9 +43,10 @@ class ConvLSTM(VideoPredictionModel):
 
     def __init__(self, spec: DataSpec, hparams: ConvLSTMHparams):
         super().__init__(spec, hparams, name="convLSTM")
-        require_smallest_grid(spec, 2, "convLSTM")
-        if not hparams.filters:
-            raise ValueError("filters is empty")
+        # edges are padded by reflection, at most by as many points as there are
+        require_smallest_grid(
+            spec, max(2, -(-hparams.patch_size // 2)), f"convLSTM with patch_size {hparams.patch_size}"
+        )
         self.cells = [
             ConvLSTMCell(filters, hparams.kernel_size, name=f"cell_{index}")
             for index, filters in enumerate(hparams.filters)

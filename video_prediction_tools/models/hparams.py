@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ def hparam(
     low: float | None = None,
     high: float | None = None,
     choices: Sequence[Any] | None = None,
+    entries: int = 0,
 ) -> Any:
     """Declare one hyper-parameter of a dataclass.
 
@@ -28,8 +30,15 @@ def hparam(
         help: what it means, with its unit.
         low, high: the closed range of a number, or of every number of a list.
         choices: the allowed values, or the allowed entries of a list.
+        entries: the least number of entries of a list.
     """
-    limits = {"help": help, "low": low, "high": high, "choices": tuple(choices) if choices else None}
+    limits = {
+        "help": help,
+        "low": low,
+        "high": high,
+        "choices": tuple(choices) if choices else None,
+        "entries": entries,
+    }
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=limits)
     return dataclasses.field(default=default, metadata=limits)
@@ -56,7 +65,7 @@ class CommonHparams:
     loss_fun: str = hparam(
         "mse", "loss of the forecast frames, on normalised values", choices=("mse", "mae", "huber")
     )
-    opt_var: list[str] = hparam(["all"], "variables in the loss: short names, or all")
+    opt_var: list[str] = hparam(["all"], "variables in the loss: short names, or all", entries=1)
     normalisation: str = hparam("zscore", "how inputs are scaled, per variable", choices=("zscore", "minmax"))
     known_channels: list[str] = hparam(
         [ALL],
@@ -125,6 +134,12 @@ def _checked(cls: type[CommonHparams], where: str, key: str, value: Any) -> Any:
     if typing.get_origin(kind) is list:
         if not isinstance(value, list):
             raise InputError(where, f"'{key}' is {value!r}, not a list", f"see its meaning: {limits['help']}")
+        if len(value) < limits["entries"]:
+            raise InputError(where, f"'{key}' is empty", f"it means: {limits['help']}")
+        if ALL in value and len(value) > 1:
+            raise InputError(
+                where, f"'{key}' names more than '{ALL}'", f"write {ALL} by itself, or leave it out"
+            )
         return [_checked_one(where, key, typing.get_args(kind)[0], limits, entry) for entry in value]
     return _checked_one(where, key, kind, limits, value)
 
@@ -132,6 +147,8 @@ def _checked(cls: type[CommonHparams], where: str, key: str, value: Any) -> Any:
 def _checked_one(where: str, key: str, kind: type, limits: Any, value: Any) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
+    if kind is float and isinstance(value, float) and not math.isfinite(value):
+        raise InputError(where, f"'{key}' is {value}", f"give a finite number; it means: {limits['help']}")
     if type(value) is not kind:
         raise InputError(
             where, f"'{key}' is {value!r}, not of the type {kind.__name__}", f"it means: {limits['help']}"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from video_prediction_tools.datasets.channels import ALL
 from video_prediction_tools.errors import InputError, did_you_mean
 
 
@@ -13,19 +14,17 @@ def variable_weights(opt_var: Sequence[str], variables: Sequence[str]) -> np.nda
     """Return the weight of every variable in the loss, [C] float32 with mean 1 (0 for variables that do not count).
 
     Raises:
-        InputError: `opt_var` is empty or names a variable that is not there.
+        InputError: `opt_var` names a variable that is not there.
     """
-    if list(opt_var) == ["all"]:
+    if list(opt_var) == [ALL]:
         return np.ones(len(variables), np.float32)
     for name in opt_var:
         if name not in variables:
             raise InputError(
                 "hyper-parameter opt_var",
                 f"the data have no variable '{name}'",
-                did_you_mean(name, [*variables, "all"]),
+                did_you_mean(name, [*variables, ALL]),
             )
-    if not opt_var:
-        raise InputError("hyper-parameter opt_var", "is empty", "name variables of the data, or write all")
     chosen = np.array([name in opt_var for name in variables], np.float32)
     return chosen / chosen.mean()
 
