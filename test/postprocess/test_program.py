@@ -271,6 +271,30 @@ def test_killed_and_started_again(at, evaluated, model_dir, tmp_path, forecaster
     assert content(evaluated) == before
 
 
+LIMITED = """
+import sys
+sys.path.insert(0, {tests!r})
+from postprocess.conftest import StandIn, draw_quickly
+from video_prediction_tools.main_scripts import main_visualize_postprocess as program
+from video_prediction_tools.main_scripts.program import run
+from video_prediction_tools.postprocess import evaluation
+
+evaluation._load, evaluation._draw = lambda plan: StandIn(), draw_quickly
+sys.exit(run(program.main, program.build_parser(), sys.argv[1:]))
+"""
+
+
+def test_limit_of_the_size_of_files(model_dir, tmp_path, run_command, error_line):
+    """The NetCDF library says no more than 'HDF error'; the program names file, cause and remedy."""
+    script = LIMITED.format(tests=str(Path(__file__).parents[1]))
+    command = [sys.executable, "-c", script, *few(model_dir, tmp_path)]
+    limited = run_command(["bash", "-c", 'ulimit -f 20; exec "$@"', "bash", *command])
+    line = error_line(limited)
+    assert "forecasts.nc: the file would pass the size limit; raise the limit (ulimit -f)" in line
+    left = [path.name for path in (tmp_path / "Results").rglob("*") if path.is_file()]
+    assert set(left) <= {"metadata.json", ".lock"}
+
+
 def test_stochastic_model(model_dir, tmp_path, forecaster, capsys):
     forecaster.stochastic = True
     code, lines, _ = start(

@@ -12,6 +12,7 @@ from typing import Any
 from video_prediction_tools.errors import InputError
 
 TEMPORARY_SUFFIX = ".part"
+_PROBE_BYTES = 1 << 25
 
 
 @contextmanager
@@ -39,6 +40,23 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise_as_input_error(error, path)
+        raise
+
+
+@contextmanager
+def netcdf_errors_as_os_errors(path: Path) -> Iterator[None]:
+    """Raise the OSError that says why a NetCDF file cannot be written; use it inside `whole_file`.
+
+    The NetCDF library says no more than 'HDF error' when the disk is full, a quota is used up or the size limit
+    of files is reached: plain writing at the end of `path` tells the cause.
+    """
+    try:
+        yield
+    except (RuntimeError, OSError):
+        with open(path, "ab") as plain:
+            plain.write(bytes(_PROBE_BYTES))
+            plain.flush()
+            os.fsync(plain.fileno())
         raise
 
 

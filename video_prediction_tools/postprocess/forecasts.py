@@ -15,9 +15,8 @@ import numpy as np
 
 from video_prediction_tools.datasets.channels import Region
 from video_prediction_tools.errors import InputError
-from video_prediction_tools.metadata.files import whole_file
+from video_prediction_tools.metadata.files import netcdf_errors_as_os_errors, whole_file
 from video_prediction_tools.metadata.variables import variable
-from video_prediction_tools.postprocess.netcdf import full_disk_as_os_error
 from video_prediction_tools.postprocess.sequences import HOUR, Batch, Sequences
 from video_prediction_tools.progress import progress
 
@@ -79,7 +78,7 @@ def write_forecasts(
     """
     with (
         whole_file(path) as temporary,
-        full_disk_as_os_error(temporary),
+        netcdf_errors_as_os_errors(temporary),
         netCDF4.Dataset(temporary, "w", format="NETCDF4") as file,
     ):
         _define(file, sequences, grid, members, attributes)

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from video_prediction_tools.metadata.files import whole_file
+from video_prediction_tools.metadata.files import netcdf_errors_as_os_errors, whole_file
 from video_prediction_tools.postprocess.baselines import Baseline
 from video_prediction_tools.postprocess.bootstrap import MovingBlocks, defined_means, paired_difference
 from video_prediction_tools.postprocess.climatology import Climatology
 from video_prediction_tools.postprocess.forecasts import EPOCH, ForecastFile
 from video_prediction_tools.postprocess.metrics import Metric, statistics_of
-from video_prediction_tools.postprocess.netcdf import full_disk_as_os_error
 from video_prediction_tools.postprocess.statistics import Fields, Statistic
 from video_prediction_tools.progress import progress
 
@@ -197,7 +196,7 @@ def write_scores(directory: Path, scores: xr.Dataset, attributes: Mapping[str, A
     encoding = {
         name: {"zlib": True, "complevel": 1} for name in ("grid_mean", "error_map", "squared_error_map")
     }
-    with whole_file(netcdf) as temporary, full_disk_as_os_error(temporary):
+    with whole_file(netcdf) as temporary, netcdf_errors_as_os_errors(temporary):
         labelled.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
     with whole_file(table) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle, lineterminator="\n")
