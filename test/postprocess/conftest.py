@@ -139,6 +139,7 @@ def write_model(
     """Write a model directory as training leaves it, but for the weights."""
     dataset = json.loads((data / "metadata.json").read_text())
     records = json.loads((data / "tfrecords" / "metadata.json").read_text())
+    statistics = json.loads((data / "statistics.json").read_text())["variables"]
     details, fingerprint = dataset["details"], records["details"]["dataset_fingerprint"]
     with running(
         directory,
@@ -160,7 +161,7 @@ def write_model(
             "synthetic": details["synthetic"],
             "data_name": data.name,
             "dataset_fingerprint": fingerprint,
-            "normalisation": {"method": "minmax"},
+            "normalisation": {"method": "minmax", "statistics": statistics},
             "lat": details["lat"],
             "lon": details["lon"],
         }

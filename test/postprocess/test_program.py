@@ -449,6 +449,16 @@ def test_damaged_data_spec(model_dir, tmp_path, capsys):
     assert "data_spec.json: is damaged" in refuse(*few(model_dir, tmp_path), capsys=capsys)
 
 
+def test_data_spec_without_a_data_name(model_dir, tmp_path, capsys):
+    """Found before anything is made."""
+    spec = read_json(model_dir / "data_spec.json", "")
+    del spec["data_name"]
+    write_json(model_dir / "data_spec.json", spec)
+    line = refuse(*few(model_dir, tmp_path), capsys=capsys)
+    assert "data_spec.json: is damaged: entries are missing (data_name)" in line
+    assert not (tmp_path / "Results").exists()
+
+
 def test_metadata_without_model(model_dir, tmp_path, capsys):
     change_metadata(model_dir, details={})
     assert "does not name the model" in refuse(*few(model_dir, tmp_path), capsys=capsys)

@@ -1,5 +1,6 @@
 """A trained model forecasts in physical units, from context alone."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from video_prediction_tools.datasets.channels import Region
 from video_prediction_tools.datasets.prepared import open_prepared
 from video_prediction_tools.errors import InputError, StoppedEarly
+from video_prediction_tools.metadata.files import write_json
 from video_prediction_tools.training.distribution import Cluster
 from video_prediction_tools.training.experiment import SPEC_NAME, note_results, plan, recorded
 from video_prediction_tools.training.saved_model import load_forecaster, read_data_spec
@@ -102,6 +104,39 @@ def test_wrong_input(trained, tmp_path, prepared):
             read_data_spec(directory)
     finally:
         (directory / SPEC_NAME).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "said"),
+    [
+        ("height", "x", "'height' is not a whole number above 0"),
+        ("width", True, "'width' is not a whole number above 0"),
+        ("step_hours", 0, "'step_hours' is not a whole number above 0"),
+        ("variables", [], "'variables' is not a list of names"),
+        ("units", [1], "'units' is not a list of units"),
+        ("units", ["K", "K"], "not one unit for each variable"),
+        ("known", "sin_solar_time", "'known' is not a list of names"),
+        ("data_name", None, "'data_name' is not a name"),
+        ("normalisation", [], "'normalisation' is not a table"),
+        ("normalisation", {}, "'normalisation' lacks its method"),
+        ("normalisation", {"method": "zscore", "statistics": {"2t": 1}}, "'normalisation' lacks its method"),
+    ],
+)
+def test_damaged_data_spec(entry, value, said, trained):
+    """Every entry that is read later is checked when the file is read."""
+    directory, _ = trained
+    path = directory / SPEC_NAME
+    text = path.read_text()
+    try:
+        write_json(path, {**json.loads(text), entry: value})
+        with pytest.raises(InputError, match=said):
+            read_data_spec(directory)
+        path.write_text("[]")
+        with pytest.raises(InputError, match="holds no entries"):
+            read_data_spec(directory)
+    finally:
+        path.write_text(text)
+    assert read_data_spec(directory) == json.loads(text)
 
 
 def test_unfinished_training_is_refused(prepared, tmp_path):

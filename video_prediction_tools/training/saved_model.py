@@ -1,6 +1,6 @@
 """A trained model, ready to forecast in physical units."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,34 @@ CHECKPOINTS = {"best": best_file, "last": last_file}
 _REMEDY = "give the directory of a finished training, or train anew"
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+# what data_spec.json must hold: a check of each entry, and what it demands in words
+_ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "variables": (lambda value: _are_names(value) and bool(value), "a list of names"),
+    "units": (_are_names, "a list of units"),
+    "height": (_is_count, "a whole number above 0"),
+    "width": (_is_count, "a whole number above 0"),
+    "context_frames": (_is_count, "a whole number above 0"),
+    "lead_frames": (_is_count, "a whole number above 0"),
+    "step_hours": (_is_count, "a whole number above 0"),
+    "known": (_are_names, "a list of names"),
+    "data_name": (_is_text, "a name"),
+    "dataset_fingerprint": (_is_text, "a text"),
+    "normalisation": (lambda value: isinstance(value, dict), "a table"),
+}
+
+
 def read_data_spec(model_directory: Path) -> dict[str, Any]:
     """Return the content of data_spec.json of a finished training, without importing TensorFlow.
 
@@ -27,18 +55,22 @@ def read_data_spec(model_directory: Path) -> dict[str, Any]:
     require_done(model_directory, KIND, "train")
     path = Path(model_directory) / SPEC_NAME
     spec = read_json(path, _REMEDY)
-    needed = {
-        "variables",
-        "units",
-        "height",
-        "width",
-        "context_frames",
-        "lead_frames",
-        "known",
-        "normalisation",
-    }
-    if not isinstance(spec, dict) or not needed <= set(spec):
-        raise InputError(path, "is damaged: entries are missing", _REMEDY)
+    if not isinstance(spec, dict):
+        raise InputError(path, "is damaged: it holds no entries", _REMEDY)
+    missing = [name for name in _ENTRIES if name not in spec]
+    if missing:
+        raise InputError(path, f"is damaged: entries are missing ({', '.join(missing)})", _REMEDY)
+    for name, (fits, kind) in _ENTRIES.items():
+        if not fits(spec[name]):
+            raise InputError(path, f"is damaged: '{name}' is not {kind}", _REMEDY)
+    if len(spec["units"]) != len(spec["variables"]):
+        raise InputError(path, "is damaged: it has not one unit for each variable", _REMEDY)
+    try:
+        Normalisation.from_json(spec["normalisation"], spec["variables"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            path, "is damaged: 'normalisation' lacks its method or the statistics of a variable", _REMEDY
+        ) from error
     return spec
 
 
