@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from video_prediction_tools.postprocess.baselines import BASELINES, Sources, make_baselines
+from video_prediction_tools.postprocess.baselines import BASELINES, Sources, make_baselines, same_hour_before
 from video_prediction_tools.postprocess.climatology import Climatology, hours_covered
 from video_prediction_tools.postprocess.sequences import Batch
 
@@ -64,6 +64,17 @@ def test_persistence_24h_uses_nothing_after_init_time():
     forecast = make("persistence_24h", observations).forecast(batch(first=100, number=1, leads=9, step=6))
     assert forecast[0, :, 0, 0, 0].tolist() == [82, 88, 94, 100, 82, 88, 94, 100, 82]
     assert max(observations.asked) <= batch(first=100).init_times[0]
+
+
+def test_same_hour_before():
+    """A day before up to lead hour 24, two days from 25 on."""
+    init = seconds(["2019-03-10T06", "2019-03-11T00"])
+    valid = init[:, None] + 3600 * np.array([1, 24, 25])
+    expected = [
+        ["2019-03-09T07", "2019-03-10T06", "2019-03-09T07"],
+        ["2019-03-10T01", "2019-03-11T00", "2019-03-10T01"],
+    ]
+    np.testing.assert_array_equal(same_hour_before(init, valid), seconds(expected))
 
 
 def test_persistence_24h_with_missing_hours():

@@ -66,6 +66,21 @@ class Persistence(Baseline):
         return np.broadcast_to(batch.last_frame[:, np.newaxis], (number, leads, *batch.last_frame.shape[1:]))
 
 
+def same_hour_before(init_times: np.ndarray, valid_times: np.ndarray) -> np.ndarray:
+    """Return the last times of the same hour of the day that do not lie after init_time.
+
+    Arguments:
+        init_times: int64 [B], seconds since 1970.
+        valid_times: int64 [B, Tl].
+
+    Returns:
+        int64 [B, Tl]: valid time minus whole days.
+    """
+    lead = valid_times - init_times[:, np.newaxis]
+    days = -(-lead // SECONDS_OF_A_DAY)  # rounded up: a later day would lie after init_time
+    return valid_times - days * SECONDS_OF_A_DAY
+
+
 class Persistence24h(Baseline):
     """The same hour of the day before: the truth at valid time - 24 h (from lead hour 25 on - 48 h, ..)."""
 
@@ -78,10 +93,9 @@ class Persistence24h(Baseline):
 
     def forecast(self, batch):
         """Look up the day before."""
-        lead = batch.valid_times - batch.init_times[:, np.newaxis]
-        days = -(-lead // SECONDS_OF_A_DAY)  # rounded up: a later day would lie after init_time
-        times, place = np.unique(batch.valid_times - days * SECONDS_OF_A_DAY, return_inverse=True)
-        return self.sources.observations.fields(times)[place.reshape(lead.shape)]
+        wanted = same_hour_before(batch.init_times, batch.valid_times)
+        times, place = np.unique(wanted, return_inverse=True)
+        return self.sources.observations.fields(times)[place.reshape(wanted.shape)]
 
 
 class ClimatologyForecast(Baseline):

@@ -18,7 +18,7 @@ from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import read_json, sha256
 from video_prediction_tools.metadata.names import result_directory
 from video_prediction_tools.metadata.record import OpenRecord, Record, find_record, require_done
-from video_prediction_tools.postprocess.baselines import Baseline, Sources, make_baselines
+from video_prediction_tools.postprocess.baselines import Baseline, Sources, make_baselines, same_hour_before
 from video_prediction_tools.postprocess.bootstrap import MovingBlocks
 from video_prediction_tools.postprocess.climatology import Climatology, read_climatology, training_climatology
 from video_prediction_tools.postprocess.forecasts import Grid
@@ -324,9 +324,7 @@ def _warnings(
     if gaps:
         said.append(f"The init times have {gaps} gap{'s' if gaps > 1 else ''} (hours missing in the data).")
     if observations is not None:
-        day = 86400
-        leads = sequences.lead_seconds
-        wanted = sequences.valid_times - -(-leads // day) * day
+        wanted = same_hour_before(sequences.init_times, sequences.valid_times)
         absent = ~observations.has(wanted.ravel()).reshape(wanted.shape)
         if absent.any():
             said.append(
