@@ -76,9 +76,8 @@ def main(options: argparse.Namespace) -> None:
     data = open_prepared(options.input_dir)
     require_writable(options.output_dir)
     kind = "moving_mnist" if data.name.startswith("moving_mnist") else "era5"
-    begun = (
-        options.output_dir / HPARAMS_NAME
-    )  # a template may change between two attempts, a training may not
+    # a template may change between two attempts, a training may not
+    begun = options.output_dir / HPARAMS_NAME
     hparams = registry.resolve_hparams(
         options.model, options.model_hparams or (begun if begun.exists() else None), options.set, kind
     )
