@@ -189,8 +189,14 @@ def test_damaged_results_are_made_again(evaluated, model_dir, tmp_path, forecast
     before = content(evaluated)
     (evaluated / "evaluation_metrics.csv").write_text("variable\n")
     (evaluated / "forecasts.nc").write_bytes(before["forecasts.nc"][:5000])
-    assert start(*few(model_dir, tmp_path), capsys=capsys)[0] == 0
-    assert content(evaluated) == before
+    code, lines, _ = start(*few(model_dir, tmp_path), capsys=capsys)
+    assert code == 0 and content(evaluated) == before
+    assert any("forecasts.nc is not as it was written" in line for line in lines)  # why it takes so long
+    assert not any("the forecasts are there already" in line for line in lines)
+    (evaluated / "forecasts.nc").unlink()
+    code, lines, _ = start(*few(model_dir, tmp_path), capsys=capsys)
+    assert code == 0 and content(evaluated) == before
+    assert any("forecasts.nc is gone: the forecasts are made again" in line for line in lines)
 
 
 def test_a_model_trained_further(evaluated, model_dir, uk_data, tmp_path, monkeypatch, capsys):

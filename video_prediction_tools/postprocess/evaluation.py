@@ -64,7 +64,12 @@ def _remove_stale(plan: Plan, opened: OpenRecord) -> None:
     else:
         stale = [name for name in outputs if name != FORECASTS]
         if FORECASTS in outputs:
-            say("the forecasts are there already; scores, plots and report are made")
+            path = plan.directory / FORECASTS
+            if opened.is_whole(path):
+                say("the forecasts are there already; scores, plots and report are made")
+            else:
+                why = "is not as it was written (size or checksum differ)" if path.exists() else "is gone"
+                say(f"{path} {why}: the forecasts are made again")
     details.pop("score_key", None)
     for name in stale:
         del outputs[name]
