@@ -12,6 +12,8 @@ import pytest
 from archive_files import field, hours, read_month, write_netcdf
 
 from video_prediction_tools.data_extraction import extraction
+from video_prediction_tools.data_extraction.synthetic import SyntheticSource
+from video_prediction_tools.errors import InputError
 from video_prediction_tools.main_scripts.main_data_extraction import build_parser, main
 from video_prediction_tools.main_scripts.program import run
 from video_prediction_tools.metadata.record import read_record
@@ -131,6 +133,24 @@ def test_another_request_is_refused(flags, part, synthetic, tmp_path):
     assert list(read_record(tmp_path / "out").details["months"]) == ["2019-01"]
 
 
+def test_failed_overwrite_keeps_the_earlier_request(synthetic, tmp_path, monkeypatch):
+    """What is there goes only when the first new month is ready."""
+    assert synthetic()[0] == 0
+    before, record = state(tmp_path / "out"), read_record(tmp_path / "out")
+
+    def fails(*_):
+        raise InputError("--source", "does not answer", "try again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SyntheticSource, "open_month", fails)
+        code, out, _ = synthetic("--seed", "2", "--overwrite")
+    after = read_record(tmp_path / "out")
+    assert code == 2 and "removed" not in out and state(tmp_path / "out") == before
+    assert (after.details, after.outputs) == (record.details, record.outputs)
+    assert synthetic()[0] == 0 and state(tmp_path / "out") == before  # as good as it was
+    assert read_record(tmp_path / "out").state == "done"
+
+
 def test_overwrite_of_the_same_request(synthetic, tmp_path):
     """The months asked for are made again, the others stay."""
     assert synthetic()[0] == 0
@@ -150,11 +170,11 @@ def test_killed_overwrite_goes_on(synthetic, tmp_path, monkeypatch):
     before = state(tmp_path / "out")
     fetch, done = extraction._fetch, []
 
-    def fetch_two(source, task, opened):
+    def fetch_two(*args):
         if len(done) == 2:
             raise KeyboardInterrupt
-        done.append(str(task.month))
-        fetch(source, task, opened)
+        done.append(str(args[1].month))
+        fetch(*args)
 
     monkeypatch.setattr(extraction, "_fetch", fetch_two)
     assert synthetic("--overwrite", months=months)[0] == 130

@@ -142,13 +142,12 @@ def extract(source: Any, plan: Plan, request: Request, opened: OpenRecord) -> No
     Raises:
         InputError: the data are wrong; months that were finished before stay.
     """
-    _begin(source, plan, request, opened)
-    details, available = opened.record.details, set(source.months) if source else set()
+    details, available = _begin(source, plan, request, opened), set(source.months) if source else set()
     with progress("months", len(plan.tasks) + len(plan.whole), done=len(plan.whole)) as advance:
         for task in plan.tasks:
             if task.month in available:
-                _fetch(source, task, opened)
-            else:
+                _fetch(source, task, opened, details)
+            elif opened.record.details is details:
                 _forget(task.month, opened)
             advance(note=str(task.month))
     lacking = [str(month) for month in plan.asked if str(month) not in details["months"]]
@@ -161,17 +160,12 @@ def extract(source: Any, plan: Plan, request: Request, opened: OpenRecord) -> No
     opened.save()
 
 
-def _begin(source: Any, plan: Plan, request: Request, opened: OpenRecord) -> None:
+def _begin(source: Any, plan: Plan, request: Request, opened: OpenRecord) -> dict[str, Any]:
+    """Return the details to fill: the record's own, or new ones that replace them with the first month."""
     record = opened.record
-    if plan.begin_anew:
-        earlier = sorted(record.outputs)
-        record.outputs, record.details = {}, {}
-        opened.save()
-        for name in earlier:  # only what this program noted as its own
-            (opened.directory / name).unlink(missing_ok=True)
-        say(f"{len(earlier)} files of the earlier request were removed (--overwrite)")
-    if not record.outputs:
-        record.details = {
+    details = record.details
+    if plan.begin_anew or not record.outputs:
+        details = {
             "request": request.identity(),
             "source": source.text,
             "synthetic": source.synthetic,
@@ -183,16 +177,32 @@ def _begin(source: Any, plan: Plan, request: Request, opened: OpenRecord) -> Non
             "constants_left_out": [],
         }
     # months that --overwrite has still to replace: a run that is killed goes on with these
-    record.details["to_renew"] = [str(task.month) for task in plan.tasks if request.overwrite]
-    record.details["to_renew"] += [_CONSTANTS] if request.overwrite and plan.constants else []
-    opened.save()
+    details["to_renew"] = [str(task.month) for task in plan.tasks if request.overwrite]
+    details["to_renew"] += [_CONSTANTS] if request.overwrite and plan.constants else []
+    if not plan.begin_anew:
+        record.details = details
+        opened.save()
+    return details
 
 
-def _fetch(source: Any, task: Task, opened: OpenRecord) -> None:
+def _replace_earlier(opened: OpenRecord, details: dict[str, Any]) -> None:
+    """Remove what the earlier request made, once the first month of the new one is ready to be named.
+
+    The record changes after the files: a run that is killed in between finds the rest of them in it.
+    """
+    record = opened.record
+    earlier = sorted(record.outputs)
+    for name in earlier:  # only what this program noted as its own
+        (opened.directory / name).unlink(missing_ok=True)
+    record.outputs, record.details = {}, details
+    say(f"{len(earlier)} files of the earlier request were removed (--overwrite)")
+
+
+def _fetch(source: Any, task: Task, opened: OpenRecord, details: dict[str, Any]) -> None:
     # netCDF4 is imported late: the flags are checked without it
     from video_prediction_tools.data_extraction.monthly_files import read_times, write_month
 
-    details, path = opened.record.details, month_file(opened.directory, *task.month)
+    path = month_file(opened.directory, *task.month)
     variables = [variable(name) for name in task.fetch]
     with source.open_month(task.month, variables) as weather:
         if "lat" in details:
@@ -213,6 +223,8 @@ def _fetch(source: Any, task: Task, opened: OpenRecord) -> None:
             details["variables"] = list(dict.fromkeys([*details["variables"], *summary["variables"]]))
             for names in (details["missing_months"], details["to_renew"]):
                 names[:] = [name for name in names if name != str(task.month)]
+            if opened.record.details is not details:
+                _replace_earlier(opened, details)
             _note(opened, path, temporary)
     _report(task.month, summary)
 
