@@ -12,6 +12,8 @@ import pytest
 from archive_files import field, hours, read_month, write_netcdf
 
 from video_prediction_tools.data_extraction import extraction
+from video_prediction_tools.data_extraction.copernicus import _months_so_far
+from video_prediction_tools.data_extraction.period import Month
 from video_prediction_tools.data_extraction.synthetic import SyntheticSource
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.main_scripts.main_data_extraction import build_parser, main
@@ -73,6 +75,26 @@ def test_nothing_is_done_twice(synthetic, tmp_path):
     assert code == 0 and "2 of 2 months are there and whole" in out and state(tmp_path / "out") == before
     record = read_record(tmp_path / "out")
     assert record.state == "done" and len(record.attempts) == 1 and record.details["variables"] == ["2t"]
+
+
+def test_months_that_do_not_exist_are_no_error_the_second_time(archive_run, tmp_path):
+    """March is there from the first run; that February and April are not there is said again."""
+    archive = tmp_path / "archive"
+    write_netcdf(archive / "3.nc", hours("2019-03-01T00", 744))
+    assert archive_run(archive, months=("2", "3", "4"))[0] == 0
+    before = state(tmp_path / "ExtractedData")
+    code, out, err = archive_run(archive, months=("2", "3", "4"))
+    assert code == 0 and "2019-02, 2019-04" in out, err
+    assert archive_run(archive, "--dry-run", months=("2", "3", "4"))[0] == 0
+    assert archive_run(archive, years=("2019", "2020"), months=("3", "4"))[0] == 2  # 2020 has nothing at all
+    assert state(tmp_path / "ExtractedData") == before
+
+
+def test_cds_months_to_come_after_finished_ones():
+    """A year of which months are there may have none to fetch yet; another one may not."""
+    assert _months_so_far([Month(2199, 2)], [Month(2199, 1)]) == []
+    with pytest.raises(InputError):
+        _months_so_far([Month(2199, 2)], [Month(2198, 1)])
 
 
 def test_more_months_later(synthetic, tmp_path):
@@ -210,7 +232,7 @@ def test_month_that_the_source_has_no_more(archive_run, tmp_path):
     copy = tmp_path / "ExtractedData" / "2019" / "04" / "era5_201904.nc"
     copy.write_bytes(b"damaged")
     code, _, err = archive_run(tmp_path / "archive", months=("3", "4"))
-    assert code == 2 and "2019-04" in err
+    assert code == 2 and "201904.nc: is to be fetched again" in err
     copy.unlink()
     write_netcdf(tmp_path / "archive" / "5.nc", hours("2019-05-01T00", 48))
     assert archive_run(tmp_path / "archive", months=("3", "4", "5"))[0] == 0

@@ -65,7 +65,11 @@ class _Found:
 
 
 def open_archive(
-    request: "Request", months: Sequence[Month], variables: Sequence[Variable], constants: Sequence[Variable]
+    request: "Request",
+    months: Sequence[Month],
+    variables: Sequence[Variable],
+    constants: Sequence[Variable],
+    there: Sequence[Month] = (),
 ) -> "ArchiveSource":
     """Index the archive and find what is asked for.
 
@@ -73,6 +77,7 @@ def open_archive(
         request: the checked flags.
         months: the months to fetch.
         variables, constants: what to fetch.
+        there: months that an earlier run has fetched.
 
     Raises:
         InputError: a file is damaged; a variable, a year or the area is not there; the time steps are
@@ -92,6 +97,7 @@ def open_archive(
         contents,
         variables,
         [one for one in fixed.series if one.name in {each.short_name for each in constants}],
+        there,
     )
     if request.constants_demanded and source.grid is not None:
         there = source.constants(constants, source.grid)
@@ -196,6 +202,7 @@ class ArchiveSource:
         contents: the index.
         variables: what to fetch.
         fixed: series that hold constant fields.
+        there: months that an earlier run has fetched; a year that has one may have no others.
 
     Raises:
         InputError: see `open_archive`.
@@ -211,6 +218,7 @@ class ArchiveSource:
         contents: Contents,
         variables: Sequence[Variable],
         fixed: Sequence[Series],
+        there: Sequence[Month] = (),
     ):
         self.text, self.attributes = f"local archive {name}", {}
         self._fixed = fixed
@@ -219,12 +227,14 @@ class ArchiveSource:
         self.months: list[Month] = []
         self._found: Mapping[str, _Found] = {}
         if variables and months:
-            chosen = _in_period(contents, months, variables, name)
-            self._found = _on_one_grid(chosen, variables, area)
+            years = {month.year for month in there}
+            chosen = _in_period(contents, months, variables, name, years)
+            self._found = _on_one_grid(chosen, variables, area) if chosen else {}
+        if self._found:
             self.grid = next(iter(self._found.values())).windows[0].grid
             times = self._common_times(list(self._found))
-            self.months = _months_with_data(months, times, name)
-            self.step_hours = find_step(times, self._name_of)
+            self.months = _months_with_data(months, times, name, years)
+            self.step_hours = find_step(times, self._name_of) if self.months else None
         _say_unsorted(contents.series)
 
     def _common_times(self, names: Sequence[str]) -> np.ndarray:
@@ -287,7 +297,7 @@ class ArchiveSource:
 
     def dry_run(self, plan: "Plan") -> list[str]:
         """Say what would be read."""
-        lines = [f"grid: {self.grid}; every {self.step_hours} h"]
+        lines = [f"grid: {self.grid}; every {self.step_hours} h"] if self.months else []
         for name, found in self._found.items():
             paths = list(dict.fromkeys(str(series.path) for series in found.series))
             more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
@@ -300,9 +310,16 @@ class ArchiveSource:
 
 
 def _in_period(
-    contents: Contents, months: Sequence[Month], variables: Sequence[Variable], name: str
+    contents: Contents,
+    months: Sequence[Month],
+    variables: Sequence[Variable],
+    name: str,
+    years_there: set[int],
 ) -> dict[str, list[tuple[Series, np.ndarray]]]:
-    """Return for each variable the series that reach into the months, each with the indices of those hours."""
+    """Return for each variable the series that reach into the months, each with the indices of those hours.
+
+    Nothing is returned when a variable has no hour in the months, and each year has others from before.
+    """
     chosen: dict[str, list[tuple[Series, np.ndarray]]] = {}
     for variable in variables:
         series = [one for one in contents.series if one.name == variable.short_name]
@@ -318,6 +335,8 @@ def _in_period(
             inside = np.flatnonzero(np.isin(one.times.astype("datetime64[s]").astype("datetime64[M]"), asked))
             if len(inside):
                 spans.append((one, inside))
+        if not spans and {month.year for month in months} <= years_there:
+            return {}
         if not spans:
             times = np.concatenate([one.times for one in series])
             years = sorted({month.year for month in months})
@@ -525,15 +544,17 @@ def find_step(times: np.ndarray, name_of: Callable[[int], str]) -> int:
     return step // HOUR
 
 
-def _months_with_data(months: Sequence[Month], times: np.ndarray, name: str) -> list[Month]:
+def _months_with_data(
+    months: Sequence[Month], times: np.ndarray, name: str, years_there: set[int]
+) -> list[Month]:
     """Return the months with data.
 
     Raises:
-        InputError: a year has none at all.
+        InputError: a year has none at all, and none from before.
     """
     there = [month for month in months if ((times >= month.start) & (times < month.end)).any()]
     for year in sorted({month.year for month in months}):
-        if year not in {month.year for month in there}:
+        if year not in years_there | {month.year for month in there}:
             asked = [month for month in months if month.year == year]
             raise InputError(
                 "--years",

@@ -44,7 +44,8 @@ class CopernicusSource:
 
     Arguments:
         request: the checked flags.
-        months: the period.
+        months: the months to fetch.
+        there: months that an earlier run has fetched.
 
     Raises:
         InputError: no key, or a year that ERA5 does not have.
@@ -53,10 +54,10 @@ class CopernicusSource:
     synthetic = False
     text = "ERA5 (ECMWF), from the Copernicus Climate Data Store"
 
-    def __init__(self, request: "Request", months: Sequence[Month]):
+    def __init__(self, request: "Request", months: Sequence[Month], there: Sequence[Month] = ()):
         self._request, self._directory = request, request.destination / DOWNLOADS
         self.step_hours, self.grid = request.step_hours, None
-        self.months = _months_so_far(months)
+        self.months = _months_so_far(months, there)
         years = sorted({month.year for month in self.months})
         self.attributes: dict[str, Any] = {
             "acknowledgement": "Contains modified Copernicus Climate Change Service information "
@@ -201,18 +202,18 @@ def _unpack(download: Path) -> None:
     download.unlink()
 
 
-def _months_so_far(months: Sequence[Month]) -> list[Month]:
+def _months_so_far(months: Sequence[Month], there: Sequence[Month]) -> list[Month]:
     """Return the months that have begun.
 
     Raises:
-        InputError: a year has none.
+        InputError: a year has none, and none from before.
     """
     now = datetime.now(UTC).timestamp()
-    there = [month for month in months if month.start < now]
-    for year in sorted({month.year for month in months} - {month.year for month in there}):
+    begun = [month for month in months if month.start < now]
+    for year in sorted({month.year for month in months} - {month.year for month in [*begun, *there]}):
         raise InputError(
             "--years",
             f"ERA5 has no data for {year} (in the months asked for)",
             f"it covers {_FIRST_MONTH} to about five days ago",
         )
-    return there
+    return begun

@@ -149,10 +149,12 @@ def open_source(request: Request, plan: "Plan") -> "Source":
     if request.source == "archive":
         from video_prediction_tools.data_extraction.archive import open_archive
 
-        return open_archive(request, months, variables(plan.variables()), variables(plan.constants))
+        return open_archive(
+            request, months, variables(plan.variables()), variables(plan.constants), plan.whole
+        )
     from video_prediction_tools.data_extraction.copernicus import CopernicusSource
 
-    return CopernicusSource(request, months)
+    return CopernicusSource(request, months, plan.whole)
 
 
 def _source_dir(options: argparse.Namespace) -> Path | None:
