@@ -203,8 +203,14 @@ def test_month_that_is_not_over(tmp_path, extract, capsys):
     with CdsServer() as server:
         server.last_hour = Month(2020, 2).start + 10 * 86400 - 1
         assert extract(server) == 0
-    assert len(stored(tmp_path, "2t")[0]) == 40
-    assert "76 time steps are missing: 2020-02-11T00:00Z to 2020-02-29T18:00Z" in capsys.readouterr().out
+        assert len(stored(tmp_path, "2t")[0]) == 40
+        assert "76 time steps are missing: 2020-02-11T00:00Z to 2020-02-29T18:00Z" in capsys.readouterr().out
+        assert extract(server) == 0  # nothing new yet
+        assert "76 time steps are missing" in capsys.readouterr().out
+        server.last_hour = None
+        assert extract(server) == 0
+        assert len(stored(tmp_path, "2t")[0]) == 116 and len(server.executed) == 3
+        assert extract(server) == 0 and len(server.executed) == 3
 
 
 def refusal(capsys, code):

@@ -97,6 +97,23 @@ def test_cds_months_to_come_after_finished_ones():
         _months_so_far([Month(2199, 2)], [Month(2198, 1)])
 
 
+def test_hours_that_the_archive_has_later_are_added(archive_run, tmp_path):
+    """A month with hours missing is looked at again, and its gaps are told again while they stay."""
+    archive, copy = tmp_path / "archive", tmp_path / "ExtractedData"
+    write_netcdf(archive / "a.nc", hours("2019-03-01T00", 480))
+    assert archive_run(archive)[0] == 0
+    before = state(copy)
+    code, out, _ = archive_run(archive)
+    assert code == 0 and "264 time steps are missing" in out and state(copy) == before
+    write_netcdf(archive / "b.nc", hours("2019-03-21T00", 264))
+    assert archive_run(archive)[0] == 0
+    assert len(read_month(copy, 2019, 3)["time"][:]) == 744
+    assert read_record(copy).details["months"]["2019-03"]["gaps"] == []
+    (archive / "b.nc").unlink()
+    assert archive_run(archive)[0] == 0  # nothing is lost with the archive
+    assert len(read_month(copy, 2019, 3)["time"][:]) == 744
+
+
 def test_more_months_later(synthetic, tmp_path):
     """A period in two runs gives the same bytes as in one."""
     assert synthetic(months=("1",))[0] == 0

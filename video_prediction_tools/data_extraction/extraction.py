@@ -31,11 +31,13 @@ class Task:
     Arguments:
         keep: variables of the whole file that is there, to carry over.
         fetch: variables to get from the source.
+        again: the file is whole and lacks hours; it is replaced when the source has more of them now.
     """
 
     month: Month
     keep: tuple[str, ...]
     fetch: tuple[str, ...]
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ class Plan:
     whole: tuple[Month, ...]
     constants: tuple[str, ...]
     begin_anew: bool
+
+    def there(self) -> list[Month]:
+        """Return the months that an earlier run has fetched, also those to complete."""
+        return [*self.whole, *(task.month for task in self.tasks if task.again or task.keep)]
 
     def variables(self) -> list[str]:
         """Return all variables that any month needs from the source."""
@@ -90,14 +96,25 @@ def make_plan(request: Request, months: Sequence[Month]) -> Plan:
             missing = tuple(name for name in request.variables if name not in noted)
             if missing:
                 tasks.append(Task(month, noted, missing))
+            elif _may_have_more(request, month, details["months"][str(month)]):
+                tasks.append(Task(month, (), noted, again=True))
             else:
                 whole.append(month)
+                _report_gaps(month, details["months"][str(month)])
             continue
         if path.exists() and not renew:
             say(f"{path} is damaged (its SHA-256 has changed): it is fetched again")
         # what an earlier run put into the month is fetched again with the rest, so that nothing is lost
         tasks.append(Task(month, (), tuple(dict.fromkeys([*noted, *request.variables]))))
     return Plan(tuple(months), tuple(tasks), tuple(whole), _constants_to_fetch(opened, request), begin_anew)
+
+
+def _may_have_more(request: Request, month: Month, summary: dict[str, Any]) -> bool:
+    """Say whether the source may have hours now that a month lacks: an archive grows, ERA5 does at its end."""
+    if not summary["gaps"] or not set(summary["variables"]) <= set(request.variables):
+        return False  # hours of variables that are not asked for now cannot be added
+    last = month.end - 3600 * (request.step_hours or 1)
+    return request.source == "archive" or summary["gaps"][-1][1] >= iso(last)
 
 
 def _constants_to_fetch(opened: OpenRecord | None, request: Request) -> tuple[str, ...]:
@@ -147,6 +164,8 @@ def extract(source: Any, plan: Plan, request: Request, opened: OpenRecord) -> No
         for task in plan.tasks:
             if task.month in available:
                 _fetch(source, task, opened, details)
+            elif task.again:
+                _report_gaps(task.month, details["months"][str(task.month)])
             elif opened.record.details is details:
                 _forget(task.month, opened)
             advance(note=str(task.month))
@@ -207,6 +226,8 @@ def _fetch(source: Any, task: Task, opened: OpenRecord, details: dict[str, Any])
     with source.open_month(task.month, variables) as weather:
         if "lat" in details:
             _check_same(opened.directory, details, source.step_hours, weather.grid)
+        if task.again and len(weather.times) <= details["months"][str(task.month)]["hours"]:
+            return _report_gaps(task.month, details["months"][str(task.month)])
         details.update(area=weather.grid.area(), lat=weather.grid.lat.tolist(), lon=weather.grid.lon.tolist())
         if task.keep and list(read_times(path)) != list(weather.times):
             raise InputError(
@@ -342,12 +363,16 @@ def _gaps(month: Month, times: Any, step_hours: int) -> list[list[Any]]:
     ]
 
 
-def _report(month: Month, summary: dict[str, Any]) -> None:
+def _report_gaps(month: Month, summary: dict[str, Any]) -> None:
     gaps = summary["gaps"]
     if gaps:
         shown = ", ".join(f"{first} to {last}" for first, last, _ in gaps[:3])
         more = f" and {len(gaps) - 3} more stretches" if len(gaps) > 3 else ""
         say(f"{month}: {sum(steps for _, _, steps in gaps)} time steps are missing: {shown}{more}")
+
+
+def _report(month: Month, summary: dict[str, Any]) -> None:
+    _report_gaps(month, summary)
     for name, found in summary["nan"].items():
         say(
             f"{month}: {name}: {100 * found['share']:.3g} % of the values are missing (NaN), the first at "

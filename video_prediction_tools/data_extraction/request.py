@@ -150,11 +150,11 @@ def open_source(request: Request, plan: "Plan") -> "Source":
         from video_prediction_tools.data_extraction.archive import open_archive
 
         return open_archive(
-            request, months, variables(plan.variables()), variables(plan.constants), plan.whole
+            request, months, variables(plan.variables()), variables(plan.constants), plan.there()
         )
     from video_prediction_tools.data_extraction.copernicus import CopernicusSource
 
-    return CopernicusSource(request, months, plan.whole)
+    return CopernicusSource(request, months, plan.there())
 
 
 def _source_dir(options: argparse.Namespace) -> Path | None:
