@@ -1,13 +1,14 @@
 """Extraction from Copernicus against a server on loopback, with the real cdsapi client."""
 
 import json
+from datetime import datetime
 
 import netCDF4
 import numpy as np
 import pytest
 from cds_server import KEY, CdsServer, value
 
-from video_prediction_tools.data_extraction import copernicus_client
+from video_prediction_tools.data_extraction import copernicus, copernicus_client
 from video_prediction_tools.data_extraction.copernicus_requests import MOST_FIELDS, requests_of_month
 from video_prediction_tools.data_extraction.period import Month
 from video_prediction_tools.main_scripts.main_data_extraction import build_parser, main
@@ -196,6 +197,38 @@ def test_queue_failed_job_and_broken_download(tmp_path, extract, capsys):
     lat, lon = 52 - 0.02 * np.arange(51), -1 + 0.02 * np.arange(76)
     np.testing.assert_allclose(t2m, value("2m_temperature", None, times, lat, lon), atol=2e-3)
     assert "it is sent again" in capsys.readouterr().out
+
+
+def test_damaged_zip_is_fetched_again(tmp_path, extract, capsys, monkeypatch):
+    """A ZIP whose content does not fit its check sum counts as a broken download."""
+    result, sent = CdsServer._result, []
+
+    def damaged(server, job):
+        content, name = result(server, job)
+        sent.append(name)
+        if len(sent) == 1:
+            half = len(content) // 4
+            content = content[:half] + bytes(64) + content[half + 64 :]
+        return content, name
+
+    monkeypatch.setattr(CdsServer, "_result", damaged)
+    with CdsServer("zip") as server:
+        assert extract(server, "--format", "netcdf", names=("2t", "msl")) == 0
+    assert len(server.executed) == 2 and "ZIP that the CDS sent is damaged" in capsys.readouterr().out
+    assert len(stored(tmp_path, "2t")[0]) == 116
+
+
+def test_month_that_has_just_begun(monkeypatch):
+    """ERA5 comes five days late: the CDS would refuse to send an empty month."""
+
+    class Now(datetime):
+        @classmethod
+        def now(cls, zone=None):
+            return cls(2020, 2, 3, tzinfo=zone)
+
+    monkeypatch.setattr(copernicus, "datetime", Now)
+    months = [Month(2020, 1), Month(2020, 2)]
+    assert copernicus._months_so_far(months, []) == months[:1]
 
 
 def test_month_that_is_not_over(tmp_path, extract, capsys):

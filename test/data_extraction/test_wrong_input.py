@@ -1,5 +1,6 @@
 """Wrong input: one line, exit code 2, nothing left behind that looks whole."""
 
+import os
 import shutil
 
 import netCDF4
@@ -9,6 +10,7 @@ from archive_files import LAT, LON, field, hours, write_netcdf
 
 from video_prediction_tools.main_scripts.main_data_extraction import build_parser, main
 from video_prediction_tools.main_scripts.program import run
+from video_prediction_tools.metadata.record import read_record
 
 
 @pytest.fixture
@@ -29,6 +31,51 @@ def test_variable_that_is_not_there(refused, archive):
     """What the archive holds is said."""
     line = refused(archive, names=("msl",))
     assert "'msl' is not in the archive" in line and "it holds t2m" in line
+
+
+@pytest.mark.parametrize("value, part", [(np.nan, "no number"), (51.5, "has a latitude twice")])
+def test_wrong_coordinates(value, part, refused, tmp_path):
+    """The file is named; no traceback."""
+    lat = np.array([52.0, 51.5, value, 50.5])
+    times = hours("2019-03-01T00", 48)
+    write_netcdf(tmp_path / "archive" / "bad.nc", times, field(times), lat=lat)
+    line = refused(tmp_path / "archive")
+    assert "bad.nc" in line and part in line
+
+
+def test_unreadable_directory(refused, archive, monkeypatch):
+    """Not passed over: its months would be reported as missing."""
+    (archive / "closed").mkdir()
+    scandir = os.scandir
+
+    def closed(path="."):
+        if str(path).endswith("closed"):  # the tests may run as root, who may read everything
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", closed)
+        line = refused(archive)
+    assert "closed: cannot be read (Permission denied)" in line
+
+
+def test_named_pipe_is_left_out(archive_run, archive):
+    """To open it would be to wait for ever."""
+    os.mkfifo(archive / "pipe.nc")
+    code, out, _ = archive_run(archive)
+    assert code == 0 and "1 files below" in out and "pipe.nc" in out
+
+
+def test_spelling_of_levels(archive_run, tmp_path):
+    """gph0500 is gph500, everywhere."""
+    times = hours("2019-03-01T00", 48)
+    values = field(times) * 20
+    write_netcdf(tmp_path / "archive" / "a.nc", times, values, name="gh", units="gpm", level=500)
+    code, _, err = archive_run(tmp_path / "archive", names=("gph0500",))
+    assert code == 0, err
+    assert read_record(tmp_path / "ExtractedData").details["variables"] == ["gph500"]
+    assert archive_run(tmp_path / "archive", names=("gph500",))[0] == 0
+    assert len(read_record(tmp_path / "ExtractedData").details["months"]["2019-03"]["variables"]) == 1
 
 
 def test_years_without_data(refused, archive):

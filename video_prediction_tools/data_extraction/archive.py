@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
 from video_prediction_tools.data_extraction.grids import Area, Grid, Window, window, window_onto
 from video_prediction_tools.data_extraction.period import Month, iso
+from video_prediction_tools.data_extraction.request import CONSTANTS
 from video_prediction_tools.data_extraction.series import NO_TIME, Contents, Series, Wanted, damaged
 from video_prediction_tools.data_extraction.weather import ConstantField, WeatherMonth
 from video_prediction_tools.errors import InputError
@@ -156,7 +157,7 @@ def _scan(root: Path) -> tuple[list[tuple[Path, str]], list[Path]]:
             )
         return [(root, kind)], []
     places, strangers, seen = [], [], set()
-    for directory, below, names in os.walk(root, followlinks=True):
+    for directory, below, names in os.walk(root, onerror=_unreadable, followlinks=True):
         real = os.path.realpath(directory)
         if real in seen:  # a link that leads back
             below.clear()
@@ -169,12 +170,19 @@ def _scan(root: Path) -> tuple[list[tuple[Path, str]], list[Path]]:
         below[:] = sorted(name for name in below if not name.startswith("."))
         for name in sorted(names):
             path = Path(directory) / name
-            kind = None if name.startswith(".") else _kind_of_file(path)
+            special = path.exists() and not path.is_file()  # to open a named pipe is to wait for ever
+            kind = None if special or name.startswith(".") else _kind_of_file(path)
             if kind:
                 places.append((path, kind))
             else:
                 strangers.append(path)
     return sorted(places), sorted(strangers)
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    raise InputError(
+        error.filename, f"cannot be read ({error.strerror})", "correct its permissions, or remove it"
+    ) from None
 
 
 def _kind_of_file(path: Path) -> str | None:
@@ -351,7 +359,7 @@ def _in_period(
 
 
 def _not_there(variable: Variable, contents: Contents, name: str) -> InputError:
-    held = sorted({*contents.others, *(one.name for one in contents.series)})
+    held = sorted({*contents.others, *(one.name for one in contents.series if one.name not in CONSTANTS)})
     notes = [reason for name_there, reason in contents.notes if name_there == variable.short_name]
     what = f"'{variable.short_name}' is not in the archive {name}" + (f": {notes[0]}" if notes else "")
     return InputError(

@@ -10,6 +10,7 @@ the CDS sends for variables of different step types whatever was asked for.
 import json
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 DOWNLOADS = ".downloads"
 _FIRST_MONTH = Month(1940, 1)
+_DELAY = 5 * 86400  # seconds after which ERA5 has preliminary data
 
 
 class CopernicusSource:
@@ -170,11 +172,27 @@ class CopernicusSource:
             number += 1
             say(f"{label}: request {number}, {request.dataset}, {request.fields()} fields")
             target = self._directory / f"{number:03d}"
-            if self._client.download(request, target, label):
-                _unpack(target)
-            else:
+            if not self._download(request, target, label):
                 waiting = [*_halves(request), *waiting]
         return index_tree(self._directory, Wanted(variables, {}))
+
+    def _download(self, request: DataRequest, target: Path, label: str) -> bool:
+        """Download and unpack, again when the ZIP is damaged; False when the request is too large."""
+        for _ in range(self._request.retries + 1):
+            if not self._client.download(request, target, label):
+                return False
+            try:
+                _unpack(target)
+                return True
+            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+                say(f"{label}: the ZIP that the CDS sent is damaged ({error})")
+                for part in self._directory.glob(f"{target.name}*"):
+                    part.unlink()
+        raise InputError(
+            request.dataset,
+            f"what the CDS sent for {label} is damaged each time",
+            "start again later: finished months are kept",
+        )
 
 
 def _halves(request: DataRequest) -> list[DataRequest]:
@@ -203,13 +221,13 @@ def _unpack(download: Path) -> None:
 
 
 def _months_so_far(months: Sequence[Month], there: Sequence[Month]) -> list[Month]:
-    """Return the months that have begun.
+    """Return the months of which ERA5 has begun to have data.
 
     Raises:
         InputError: a year has none, and none from before.
     """
     now = datetime.now(UTC).timestamp()
-    begun = [month for month in months if month.start < now]
+    begun = [month for month in months if month.start < now - _DELAY]
     for year in sorted({month.year for month in months} - {month.year for month in [*begun, *there]}):
         raise InputError(
             "--years",

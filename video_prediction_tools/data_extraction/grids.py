@@ -119,9 +119,14 @@ def window(lat: np.ndarray, lon: np.ndarray, area: Area | None, where: str) -> W
         where: the file, for the error message.
 
     Raises:
-        InputError: the data do not cover the area, or fewer than 2 points in a direction are left.
+        InputError: a coordinate is not finite or doubled, the data do not cover the area, or fewer than 2 points in a direction are left.
     """
     lat, lon = tidy(lat), tidy(lon)
+    for name, values in (("latitude", lat), ("longitude", lon)):
+        if not np.isfinite(values).all():
+            raise InputError(where, f"has a {name} that is no number", "remove or correct the file")
+        if len(np.unique(values)) < len(values):
+            raise InputError(where, f"has a {name} twice", "remove or correct the file")
     rows, columns, continuous = np.argsort(-lat, kind="stable"), *_unrolled(lon)
     whole = _at_least_two(Grid(lat[rows], continuous), where)
     if area is None:

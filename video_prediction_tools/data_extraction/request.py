@@ -111,7 +111,7 @@ def checked(options: argparse.Namespace) -> Request:
         source=options.source,
         source_dir=_source_dir(options),
         destination=options.destination_dir,
-        variables=tuple(options.variables),
+        variables=tuple(one.short_name for one in variables(options.variables)),
         area=_area(options),
         grid=_spacing(options),
         step_hours=None if options.source == "archive" else options.step_hours or 1,
@@ -228,9 +228,11 @@ def _constants(options: argparse.Namespace) -> tuple[str, ...]:
 
 def _source_names(options: argparse.Namespace) -> dict[str, str]:
     names = {}
+    found = variables(options.variables)
+    spelled = {given: one.short_name for given, one in zip(options.variables, found, strict=True)}
     for pair in options.source_names:
         short_name, equals, name = pair.partition("=")
-        known: Sequence[str] = [*options.variables, *CONSTANTS]
+        known: Sequence[str] = [*spelled, *CONSTANTS]
         if not equals or not name:
             raise InputError(
                 "--source_names", f"'{pair}' is not of the form VARIABLE=NAME", "write for example 2t=air"
@@ -239,7 +241,7 @@ def _source_names(options: argparse.Namespace) -> dict[str, str]:
             raise InputError(
                 "--source_names", f"'{short_name}' is not asked for", did_you_mean(short_name, known)
             )
-        names[short_name] = name
+        names[spelled.get(short_name, short_name)] = name
     return names
 
 
