@@ -119,7 +119,8 @@ def window(lat: np.ndarray, lon: np.ndarray, area: Area | None, where: str) -> W
         where: the file, for the error message.
 
     Raises:
-        InputError: a coordinate is not finite or doubled, the data do not cover the area, or fewer than 2 points in a direction are left.
+        InputError: a coordinate is not finite or doubled, the data do not cover the area, or there are
+            fewer than 2 points in a direction.
     """
     lat, lon = tidy(lat), tidy(lon)
     for name, values in (("latitude", lat), ("longitude", lon)):
