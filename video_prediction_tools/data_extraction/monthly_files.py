@@ -4,9 +4,7 @@ constants.nc.
 All sources pass here (docs/data_formats.md, 'ExtractedData'). Conventions: CF-1.8.
 """
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from video_prediction_tools.data_extraction.grids import Grid
 from video_prediction_tools.data_extraction.period import iso
 from video_prediction_tools.data_extraction.weather import ConstantField, WeatherMonth
 from video_prediction_tools.errors import InputError
+from video_prediction_tools.metadata.files import netcdf_errors_as_os_errors
 from video_prediction_tools.metadata.variables import Variable
 
 CHUNK_BYTES = 1 << 20  # of one chunk of a file: one hour of a continent, some days of a small region
@@ -56,7 +55,7 @@ def write_month(
         raise ValueError(f"{weather.month}: times must ascend strictly")  # a fault of ours: sources sort
     earlier_file, earlier = kept or (None, ())
     nan = {}
-    with _new_file(path) as file:
+    with netcdf_errors_as_os_errors(path), netCDF4.Dataset(path, "w", format="NETCDF4") as file:
         _describe(file, weather.grid, attributes)
         _write_times(file, times)
         for variable in earlier:
@@ -96,7 +95,7 @@ def write_constants(
     Raises:
         InputError: a value outside the variable's range, or missing.
     """
-    with _new_file(path) as file:
+    with netcdf_errors_as_os_errors(path), netCDF4.Dataset(path, "w", format="NETCDF4") as file:
         _describe(file, grid, attributes)
         for variable in variables:
             field = fields[variable.short_name]
@@ -119,23 +118,6 @@ def read_times(path: Path) -> np.ndarray:
     with netCDF4.Dataset(path) as file:
         file["time"].set_auto_mask(False)
         return np.asarray(file["time"][:], dtype=np.int64)
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[netCDF4.Dataset]:
-    """Yield a new file; where it cannot be written, raise the OSError that says why.
-
-    The NetCDF library says no more than 'HDF error' when the disk is full: plain writing tells the cause.
-    """
-    try:
-        with netCDF4.Dataset(path, "w", format="NETCDF4") as file:
-            yield file
-    except (RuntimeError, OSError):
-        with open(path, "ab") as plain:
-            plain.write(bytes(BLOCK_BYTES))
-            plain.flush()
-            os.fsync(plain.fileno())
-        raise
 
 
 def _describe(file: netCDF4.Dataset, grid: Grid, attributes: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ from video_prediction_tools.datasets import times as time
 from video_prediction_tools.datasets.pickles import write_month
 from video_prediction_tools.datasets.statistics import Moments, VariableStatistics, join, write_statistics
 from video_prediction_tools.errors import InputError
-from video_prediction_tools.metadata.files import whole_file, write_json
+from video_prediction_tools.metadata.files import netcdf_errors_as_os_errors, whole_file, write_json
 from video_prediction_tools.metadata.names import DataName, constants_file, month_pickle
 from video_prediction_tools.metadata.record import OpenRecord, Record
 from video_prediction_tools.metadata.variables import Variable, variable, variables
@@ -368,8 +368,12 @@ def begin(plan: Plan, opened: OpenRecord, kept: list[int]) -> None:
     fields = source.read_constants(request.source_dir, request.extracted, plan.contents[0], plan.region)
     if fields:
         path = constants_file(request.directory)
-        with whole_file(path) as temporary:
-            _write_constants(temporary, fields, plan.region)
+        with (
+            whole_file(path) as temporary,
+            netcdf_errors_as_os_errors(temporary),
+            netCDF4.Dataset(temporary, "w", format="NETCDF4") as file,
+        ):
+            _fill_constants(file, fields, plan.region)
         opened.add_output(path)
     opened.save()
 
@@ -445,16 +449,6 @@ def kept_months(plan: Plan, ranks: Ranks) -> tuple[list[int], bool]:
     ]
     finished = earlier.state == "done" and whole == set(earlier.outputs)
     return kept, finished and len(kept) == len(plan.request.files)
-
-
-def _write_constants(path: Path, fields: dict[str, np.ndarray], region: Region) -> None:
-    try:
-        with netCDF4.Dataset(path, "w", format="NETCDF4") as file:
-            _fill_constants(file, fields, region)
-    except RuntimeError as error:  # all that the library says of a full disk is 'HDF error'
-        raise InputError(
-            path, f"cannot be written ({error})", "see whether there is space left and start again"
-        ) from error
 
 
 def _fill_constants(file: netCDF4.Dataset, fields: dict[str, np.ndarray], region: Region) -> None:
