@@ -20,6 +20,12 @@ _DATA_NAME = re.compile(
 _EXP_ID = re.compile(r"(?P<time>\d{8}T\d{6})_(?P<user>[A-Za-z0-9.-]+)_(?P<text>[A-Za-z0-9._-]+)")
 
 MODES = ("end_to_end", "transfer_learning")
+DATASETS = ("era5", "moving_mnist")
+
+
+def dataset_of(data_name: str) -> str:
+    """Return the data set that a data name belongs to: ``era5`` or ``moving_mnist``."""
+    return DATASETS[data_name.startswith("moving_mnist")]
 
 
 @dataclass(frozen=True)
