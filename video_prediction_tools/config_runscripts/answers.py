@@ -27,7 +27,7 @@ class Given:
         values: the answers as they were given.
         where: for each, the flag or file that it came from.
         flags: those that came by flag; not being asked for is an error there, and a remark in a file.
-        step, machine: what an answers file says of them.
+        step, machine, dataset: what an answers file says of them.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -35,6 +35,7 @@ class Given:
     flags: set[str] = field(default_factory=set)
     step: str | None = None
     machine: str | None = None
+    dataset: str | None = None
 
     def add(self, key: str, value: Any, where: str, by_flag: bool) -> None:
         """Note one answer; it takes the place of an earlier one.
@@ -77,8 +78,8 @@ def given(file: Path | None, flags: dict[str, Any], settings_by_key: Sequence[st
             raise InputError(
                 "--set", f"'{setting}' is not of the form key=value", "write for example --set years=2019"
             )
-        if key == "machine":
-            answers.machine = value
+        if key in ("machine", "dataset"):
+            setattr(answers, key, value)
         else:
             answers.add(key, value, f"--set {key}", by_flag=True)
     for name, value in flags.items():
@@ -94,7 +95,7 @@ def _add_file(answers: Given, file: Path) -> None:
     if not isinstance(content, dict):
         raise InputError(file, "is not a table of answers", 'write for example {"years": [2019]}')
     content = dict(content)
-    for name in ("step", "machine"):
+    for name in ("step", "machine", "dataset"):
         value = content.pop(name, None)
         if value is not None and not isinstance(value, str):
             raise InputError(file, f"'{name}' is not text", "give its name")
@@ -139,7 +140,7 @@ def collect(context: Context, given: Given, ask: Ask | None) -> Collected:
             used.add(key or "")
             context.answers[step][question.name] = value
             if value is None and not question.is_optional(context):
-                if not (missing and context.earlier(question.made_by)):
+                if not (missing and any(map(context.earlier, question.made_by))):
                     missing.append(_how_to_give(question, context))
             elif value is not None and question.check and not missing:
                 question.check(context)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata import record
-from video_prediction_tools.metadata.names import Layout
+from video_prediction_tools.metadata.names import Layout, dataset_of
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Found:
 
 
 def data_sets(layout: Layout) -> list[Found]:
-    """Return all preprocessed data sets, newest first."""
-    return _found(layout.preprocessed_data, "*")
+    """Return all data sets that preprocess1 made or began, newest first."""
+    return [one for one in _found(layout.preprocessed_data, "*") if dataset_of(one.name) == "era5"]
 
 
 def tfrecords(layout: Layout) -> list[Found]:

@@ -12,7 +12,7 @@ if not __package__:  # started as a file: the packages are those of the clone th
 from video_prediction_tools.config_runscripts import answers, profiles, prompts, rendering, writing  # noqa: E402
 from video_prediction_tools.config_runscripts.context import Context  # noqa: E402
 from video_prediction_tools.config_runscripts.questions import QUESTIONS, Question, asked_by  # noqa: E402
-from video_prediction_tools.config_runscripts.steps import STEPS  # noqa: E402
+from video_prediction_tools.config_runscripts.steps import CHAINS, STEPS  # noqa: E402
 from video_prediction_tools.errors import InputError, did_you_mean  # noqa: E402
 from video_prediction_tools.main_scripts.program import Parser, run  # noqa: E402
 
@@ -34,6 +34,11 @@ def build_parser() -> Parser:
     )
     parser.add_argument(
         "--machine", help="machine profile; default: the one that is found (see the command machines)"
+    )
+    parser.add_argument(
+        "--dataset",
+        choices=tuple(CHAINS),
+        help="with all: the data set whose steps are meant; default: era5",
     )
     parser.add_argument(
         "--answers", type=Path, help="answers file, JSON or TOML; one lies beside every script"
@@ -188,7 +193,7 @@ def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None
     machine, reason = _machine(options, given.machine)
     if not options.print:
         print(f"machine: {machine.name} ({reason})", flush=True)
-    chain = tuple(STEPS) if step == "all" else (step,)
+    chain = CHAINS[options.dataset or given.dataset or "era5"] if step == "all" else (step,)
     collected = (
         _ask_until_right(machine, chain, given)
         if interactive

@@ -4,6 +4,7 @@ A value is what JSON can hold, the same whichever way it came in. `parse` raises
 wrong.
 """
 
+import json
 import math
 import os
 import re
@@ -13,8 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from video_prediction_tools.config_runscripts import walltime
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.names import ExperimentId
+
+MOST_EXPERIMENTS = 1000  # of a sweep; the usual limit of Slurm's job arrays is 1001
 
 
 @dataclass(frozen=True)
@@ -165,9 +169,13 @@ def _table(value: Any) -> dict[str, Any]:
     return value
 
 
+def _pair(key: str, value: Any) -> str:
+    return f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"
+
+
 def _pairs(value: Any) -> list[str]:
     if isinstance(value, dict):
-        value = [f"{key}={one}" for key, one in value.items()]
+        value = [_pair(key, one) for key, one in value.items()]
     pairs = [_text(one) for one in (value if isinstance(value, list) else str(value).split())]
     for pair in pairs:
         if not re.fullmatch(r"\w+=.+", pair):
@@ -175,6 +183,26 @@ def _pairs(value: Any) -> list[str]:
     if not pairs:
         raise ValueError("is empty")
     return pairs
+
+
+def _sweep(value: Any) -> list[str]:
+    """Read pairs in which every key has several values; they are put together by key."""
+    if isinstance(value, dict):
+        if not all(isinstance(ones, list) for ones in value.values()):
+            raise ValueError("does not give a list of values for each key")
+        value = [_pair(key, one) for key, ones in value.items() for one in ones]
+    by_key: dict[str, list[str]] = {}
+    for pair in _pairs(value):
+        same = by_key.setdefault(pair.partition("=")[0], [])
+        if pair in same:
+            raise ValueError(f"'{pair}' stands there twice")
+        same.append(pair)
+    for key, pairs in by_key.items():
+        if len(pairs) == 1:
+            raise ValueError(f"'{key}' has one value only, which belongs to the hyper-parameters to change")
+    if math.prod(len(pairs) for pairs in by_key.values()) > MOST_EXPERIMENTS:
+        raise ValueError(f"makes more than {MOST_EXPERIMENTS} experiments")
+    return [pair for pairs in by_key.values() for pair in pairs]
 
 
 def _experiment(value: Any) -> str:
@@ -211,8 +239,8 @@ def _sbatch(value: Any) -> str:
 
 def _walltime(value: Any) -> str:
     text = _sbatch(value)
-    if not re.fullmatch(r"(\d+-)?\d{1,2}:[0-5]\d:[0-5]\d", text):
-        raise ValueError(f"'{text}' is not a duration")
+    if walltime.seconds(text) == 0:
+        raise ValueError(f"'{text}' is no time at all")
     return text
 
 
@@ -227,6 +255,13 @@ PERIODS = Kind(
     several=True,
 )
 PAIRS = Kind("pairs", "key=value, several with blanks between them", _pairs, _show_words, several=True)
+SWEEP = Kind(
+    "sweep",
+    "key=value with several values for each key, for example lr=0.001 lr=0.0003",
+    _sweep,
+    _show_words,
+    several=True,
+)
 PATH_OR_TABLE = Kind(
     "path or table",
     "the path of a JSON file, or the table itself in an answers file",

@@ -1,13 +1,14 @@
 """The order between the steps: what a step needs is there, or made by an earlier step of the chain."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 from video_prediction_tools.config_runscripts import found
-from video_prediction_tools.config_runscripts.context import Context, data_name
+from video_prediction_tools.config_runscripts.context import Context, member_id, sweep_settings
 from video_prediction_tools.errors import InputError, did_you_mean
 from video_prediction_tools.metadata import record
-from video_prediction_tools.metadata.names import month_file
+from video_prediction_tools.metadata.names import dataset_of, month_file
 
 
 def extracted(context: Context) -> None:
@@ -73,33 +74,39 @@ def tfrecords(context: Context) -> None:
     """Check for train and postprocess that the TFRecords are there, or will be.
 
     Raises:
-        InputError: the step 'preprocess2' is missing.
+        InputError: the step that makes them is missing.
     """
-    _require_data(
-        context, "preprocess2", "tfrecords", context.layout.data(context.get("data_name")) / "tfrecords"
-    )
+    moving_mnist = dataset_of(context.get("data_name")) == "moving_mnist"
+    step = "preprocess_moving_mnist" if moving_mnist else "preprocess2"
+    _require_data(context, step, "tfrecords", context.layout.data(context.get("data_name")) / "tfrecords")
 
 
 def _require_data(context: Context, step: str, kind: str, directory: Path) -> None:
     made = context.earlier(step)
-    name = made and (made["data_name"] if "data_name" in made else data_name(made))
+    name = made and (made["data_name"] if "data_name" in made else context.data_name(step))
     if context.get("data_name") != name:
         record.require_done(directory, kind, step)
 
 
 def model(context: Context) -> None:
-    """Check for postprocess that the trained experiment is there, or will be.
+    """Check for postprocess that the trained experiments are there, or will be.
 
     Raises:
         InputError: the step 'train' is missing.
     """
     made = context.earlier("train")
-    if not (made and made["exp_id"] == context.get("exp_id")):
-        record.require_done(Path(context.get("model_dir")), "model", "train")
+    if made and made["exp_id"] == context.get("exp_id"):
+        return
+    directory = Path(context.get("model_dir"))
+    for member in _members(directory) or [directory]:
+        record.require_done(member, "model", "train")
 
 
 def model_directory(context: Context) -> str | None:
-    """Return the directory of the experiment asked for, made by this chain or found, or None."""
+    """Return the directory of the experiment asked for, made by this chain or found, or None.
+
+    Of a sweep it is the directory that would bear the sweep's own exp_id; those of its experiments lie beside it.
+    """
     exp_id, made = context.get("exp_id"), context.earlier("train")
     if context.get("base_dir") is None or exp_id is None:
         return None
@@ -109,14 +116,35 @@ def model_directory(context: Context) -> str | None:
         return str(context.layout.model(made["data_name"], made["model"], exp_id))
     known = found.models(context.layout)
     path = next((one.path for one in known if one.name == exp_id), None)
+    if path is None:  # a sweep?
+        path = next((one.path.with_name(exp_id) for one in known if one.name == member_id(exp_id, 1)), None)
     if path is None:
-        usable = [one.name for one in known]
+        usable = [one.name for one in known if one.usable]
         raise InputError(
             "--exp_id",
             f"there is no experiment '{exp_id}' in {context.layout.models}",
             did_you_mean(exp_id, usable) if usable else "run the step 'train' first",
         )
     return str(path)
+
+
+def sweep_size(context: Context) -> int | None:
+    """Return how many experiments the sweep has that postprocess is asked for; None: it is no sweep."""
+    made, exp_id = context.earlier("train"), context.get("exp_id")
+    if made and made["exp_id"] == exp_id:
+        return len(sweep_settings(made.get("sweep"))) or None
+    directory = context.get("model_dir")
+    return len(_members(Path(directory))) or None if directory else None
+
+
+def _members(directory: Path) -> list[Path]:
+    """Return the directories of a sweep's experiments, in the order of their numbers."""
+    if directory.exists():
+        return []
+    members = itertools.takewhile(
+        Path.exists, (directory.with_name(member_id(directory.name, n)) for n in itertools.count(1))
+    )
+    return list(members)
 
 
 def something_to_work_on(context: Context) -> None:
@@ -127,22 +155,22 @@ def something_to_work_on(context: Context) -> None:
     """
     layout = context.layout
     needs = {
-        "preprocess1": ("extract", layout.extracted_data, None),
-        "preprocess2": ("preprocess1", layout.preprocessed_data, found.data_sets),
-        "train": ("preprocess2", layout.preprocessed_data, found.tfrecords),
-        "postprocess": ("train", layout.models, found.models),
+        "preprocess1": (("extract",), layout.extracted_data, None),
+        "preprocess2": (("preprocess1",), layout.preprocessed_data, found.data_sets),
+        "train": (("preprocess2", "preprocess_moving_mnist"), layout.preprocessed_data, found.tfrecords),
+        "postprocess": (("train",), layout.models, found.models),
     }
-    if context.step not in needs or context.earlier(needs[context.step][0]):
+    if context.step not in needs or any(context.earlier(step) for step in needs[context.step][0]):
         return
-    step, directory, search = needs[context.step]
+    steps, directory, search = needs[context.step]
     if search is None:
-        record.require_done(directory, "extracted_data", step)
+        record.require_done(directory, "extracted_data", steps[0])
         return
     known = search(layout)
     if not any(one.usable for one in known):
         there = "; ".join(map(str, known))
         raise InputError(
             directory,
-            f"holds nothing that the step '{step}' has finished" + (f" ({there})" if there else ""),
-            f"run the step '{step}' first, or give another --base_dir",
+            f"holds nothing that the step '{steps[0]}' has finished" + (f" ({there})" if there else ""),
+            f"run the step {' or '.join(map(repr, steps))} first, or give another --base_dir",
         )

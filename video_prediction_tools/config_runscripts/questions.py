@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from video_prediction_tools.config_runscripts import found, kinds, order, settings
-from video_prediction_tools.config_runscripts.context import Context, data_name
+from video_prediction_tools.config_runscripts.context import DATA_MAKERS, Context
 from video_prediction_tools.config_runscripts.profiles import REPOSITORY
 from video_prediction_tools.config_runscripts.steps import STEPS
 from video_prediction_tools.errors import InputError, did_you_mean
@@ -45,7 +45,7 @@ class Question:
         when: whether it is asked at all, given the answers so far.
         choices: what the prompt offers; other answers are refused.
         check: raises InputError on an answer that cannot be used; may look at files.
-        made_by: the step that decides it where that step comes before in the chain.
+        made_by: the steps that decide it where they come before in the chain.
         rare: not asked by prompt; the default is taken unless the user changes it in the summary.
         shared: the steps of a chain have one answer together.
     """
@@ -60,7 +60,7 @@ class Question:
     when: Callable[[Context], bool] = _always
     choices: Callable[[Context], list[found.Found]] | None = None
     check: Callable[[Context], None] | None = None
-    made_by: str = ""
+    made_by: tuple[str, ...] = ()
     rare: bool = False
     shared: bool = True
 
@@ -182,9 +182,9 @@ def _from_extraction(name: str, otherwise: Any = None) -> Callable[[Context], An
 
 
 def _data_choices(context: Context) -> list[found.Found]:
-    made = context.earlier("preprocess1")
+    made = context.made_data_name()
     if made:
-        return [found.Found(data_name(made), context.layout.data(data_name(made)), "done", "")]
+        return [found.Found(made, context.layout.data(made), "done", "")]
     search = found.data_sets if context.step == "preprocess2" else found.tfrecords
     return search(context.layout)
 
@@ -195,10 +195,8 @@ def _default_data(context: Context) -> str | None:
     if context.step == "postprocess":  # the data set that the model was trained on
         directory = context.get("model_dir")
         return directory and Path(directory).parents[1].name
-    made = context.earlier("preprocess1")
-    if made:
-        parts = ("years", "months", "variables", "nyx", "sw_corner")
-        return data_name(made) if all(made.get(part) for part in parts) else None
+    if any(map(context.earlier, DATA_MAKERS)):
+        return context.made_data_name()
     return _only_one(_data_choices(context))
 
 
@@ -245,11 +243,39 @@ def _slurm(context: Context) -> bool:
     return context.slurm
 
 
-def _several_ranks(context: Context) -> bool:
-    return context.slurm or context.step.startswith("preprocess")
+def _several_processes(context: Context) -> bool:
+    """Say whether the step's work can be shared out: over MPI ranks, or over workers (by Slurm only)."""
+    return STEPS[context.step].mpi or (context.slurm and context.step == "train")
 
 
-_PREPROCESS = ("preprocess1", "preprocess2")
+def _several_nodes(context: Context) -> bool:
+    return context.slurm and _several_processes(context)
+
+
+def _sweeps(context: Context) -> bool:
+    return context.get("sweep") is not None
+
+
+def _not_twice(context: Context) -> None:
+    single = {pair.partition("=")[0] for pair in context.get("hparams") or []}
+    twice = single & {pair.partition("=")[0] for pair in context.get("sweep")}
+    if twice:
+        name = min(twice)
+        raise InputError("--sweep", f"'{name}' stands in --hparams too", "leave it out of one of them")
+
+
+def _digits_there(context: Context) -> None:
+    """Check that the place of the digits is there."""
+    directory = Path(context.get("digits_dir"))
+    if not directory.is_dir():
+        raise InputError(
+            "--digits_dir", f"{directory} is no directory", "give that of the four original MNIST files"
+        )
+
+
+def _digits_from(*sources: str) -> Callable[[Context], bool]:
+    return lambda context: context.get("digits_from") in sources
+
 
 QUESTIONS = (
     Question(
@@ -448,14 +474,76 @@ QUESTIONS = (
         default=_default_data,
         choices=_data_choices,
         check=_data_there,
-        made_by="preprocess1",
+        made_by=DATA_MAKERS,
+    ),
+    # preprocess_moving_mnist
+    Question(
+        "digits_from",
+        ("preprocess_moving_mnist",),
+        kinds.choice("mnist", "sequences", "glyphs"),
+        "Where do the digits come from",
+        "mnist: the four original files; sequences: the published array of test sequences; "
+        "glyphs: drawn here, no files needed",
+        default="mnist",
+    ),
+    Question(
+        "digits_dir",
+        ("preprocess_moving_mnist",),
+        kinds.PATH,
+        "Directory of the four MNIST files",
+        "train-images-idx3-ubyte, t10k-images-idx3-ubyte and their labels, .gz or not",
+        when=_digits_from("mnist", "sequences"),
+        optional=_digits_from("sequences"),
+        check=_digits_there,
+    ),
+    Question(
+        "sequences_file",
+        ("preprocess_moving_mnist",),
+        kinds.PATH,
+        "File of the published sequences",
+        "an array [20, N, 64, 64] of bytes (.npy)",
+        when=_digits_from("sequences"),
+        check=_file_there("sequences_file"),
+    ),
+    *(
+        Question(
+            f"n_{split}",
+            ("preprocess_moving_mnist",),
+            kinds.integer(1, 10_000_000),
+            f"Number of sequences for {purpose}",
+            optional=True,
+            rare=rare,
+            default=default,
+        )
+        for split, purpose, default, rare in (
+            ("train", "training", 10000, False),
+            ("val", "validation", 1000, False),
+            ("test", "test", 1000, False),
+        )
+    ),
+    Question(
+        "n_digits",
+        ("preprocess_moving_mnist",),
+        kinds.integer(1, 10),
+        "Digits in a sequence",
+        default=2,
+        rare=True,
+    ),
+    Question(
+        "size",
+        ("preprocess_moving_mnist",),
+        kinds.integer(28, 1024),
+        "Height and width of a frame",
+        "pixels",
+        default=64,
+        rare=True,
     ),
     Question(
         "sequence_length",
-        ("preprocess2",),
+        ("preprocess2", "preprocess_moving_mnist"),
         kinds.integer(2, 10000),
         "Length of a sequence",
-        "context and lead frames together: 20 for 10 hours from 10 hours",
+        "context and lead frames together: 20 for 10 frames from 10 frames",
         default=20,
     ),
     # train
@@ -486,14 +574,33 @@ QUESTIONS = (
         optional=True,
     ),
     Question(
+        "sweep",
+        ("train",),
+        kinds.SWEEP,
+        "Hyper-parameters of which several values are tried",
+        "each combination becomes an experiment of its own, for example lr=0.001 lr=0.0003",
+        optional=True,
+        rare=True,
+        check=_not_twice,
+    ),
+    Question(
+        "array_limit",
+        ("train", "postprocess"),
+        kinds.integer(1, 1000),
+        "Experiments of a sweep that run at a time",
+        default=4,
+        when=lambda context: context.slurm and context.elements() is not None,
+        rare=True,
+    ),
+    Question(
         "seed",
-        ("extract", "train"),
+        ("extract", "preprocess_moving_mnist", "train"),
         kinds.integer(0, 2**31 - 1),
         "Seed of all that is random",
         "the same seed gives the same result",
         default=1,
         rare=True,
-        when=lambda context: context.step == "train" or context.get("source") == "synthetic",
+        when=lambda context: context.step != "extract" or context.get("source") == "synthetic",
     ),
     # postprocess
     Question(
@@ -514,7 +621,17 @@ QUESTIONS = (
         default=order.model_directory,
         rare=True,
         check=order.model,
-        made_by="train",
+        made_by=("train",),
+    ),
+    Question(
+        "sweep_size",
+        ("postprocess",),
+        kinds.integer(1, kinds.MOST_EXPERIMENTS),
+        "Number of experiments of the sweep",
+        "left open: it is no sweep",
+        default=order.sweep_size,
+        optional=True,
+        rare=True,
     ),
     Question(
         "data_name",
@@ -527,7 +644,7 @@ QUESTIONS = (
         rare=True,
         shared=False,
         check=_data_there,
-        made_by="train",
+        made_by=("train",),
     ),
     Question(
         "split",
@@ -561,6 +678,16 @@ QUESTIONS = (
     ),
     # where it runs
     Question(
+        "tf_container",
+        ("train", "postprocess"),
+        kinds.PATH,
+        "Container image",
+        "file (.sif) with TensorFlow that the program runs in; left open: no container",
+        optional=True,
+        rare=True,
+        check=_file_there("tf_container"),
+    ),
+    Question(
         "venv",
         _ALL,
         kinds.PATH,
@@ -575,7 +702,7 @@ QUESTIONS = (
         kinds.integer(1, 100000),
         "Processes (MPI ranks)",
         default=_profile("tasks"),
-        when=_several_ranks,
+        when=_several_processes,
         rare=True,
         shared=False,
     ),
@@ -608,7 +735,7 @@ QUESTIONS = (
         kinds.integer(1, 100000),
         "Nodes",
         default=_profile("nodes"),
-        when=_slurm,
+        when=_several_nodes,
         rare=True,
         shared=False,
     ),
@@ -628,6 +755,17 @@ QUESTIONS = (
         kinds.integer(1, 1000),
         "GPUs for each node",
         default=_profile("gpus"),
+        optional=True,
+        when=_slurm,
+        rare=True,
+        shared=False,
+    ),
+    Question(
+        "memory_gb",
+        _ALL,
+        kinds.integer(1, 100000),
+        "Memory of each node",
+        "GB; left open: what the machine gives",
         optional=True,
         when=_slurm,
         rare=True,

@@ -9,7 +9,7 @@ from typing import Any
 
 from video_prediction_tools import __version__
 from video_prediction_tools.config_runscripts import answers as answering
-from video_prediction_tools.config_runscripts import settings
+from video_prediction_tools.config_runscripts import settings, walltime
 from video_prediction_tools.config_runscripts.context import Context
 from video_prediction_tools.config_runscripts.profiles import REPOSITORY
 from video_prediction_tools.config_runscripts.questions import asked_by
@@ -19,7 +19,7 @@ from video_prediction_tools.errors import InputError
 TEMPLATES = REPOSITORY / "templates"
 GENERATOR = Path(__file__).with_name("generate_runscript.py")
 PROGRAMS = REPOSITORY / "video_prediction_tools" / "main_scripts"
-SECONDS_TO_SAVE = 300  # warning before the walltime ends, for resumable steps
+SECONDS_TO_SAVE = 300  # warning before the walltime ends, for resumable steps; a third of a shorter walltime
 MOST_RESTARTS = 20
 
 
@@ -65,10 +65,16 @@ def render(context: Context, step_name: str, scripts: Path) -> Script:
     beside = {path.with_suffix(".answers.json"): answering.as_json(saved)}
     paths = {}
     for name, content in step.side_files(answers).items():
-        paths[name] = path.with_suffix(f".{name}.json")
-        beside[paths[name]] = answering.as_json(content)
+        # a job that waits in the queue must find what it was submitted with: other content, another name
+        text = answering.as_json(content)
+        paths[name] = path.with_suffix(f".{name}.{_digest(text, 8)}.json")
+        beside[paths[name]] = text
     values = (
-        {question.name: None for question in asked_by(step_name)} | answers | step.values(context) | paths
+        {question.name: None for question in asked_by(step_name)}
+        | {"nodes": 1, "tasks": 1}
+        | answers
+        | step.values(context)
+        | paths
     )
     text = (
         _environment()
@@ -82,17 +88,29 @@ def render(context: Context, step_name: str, scripts: Path) -> Script:
             modules=context.machine.modules(step_name),
             exports=context.machine.exports(step_name),
             version=__version__,
-            answers_hash=hashlib.sha256(answering.as_json(saved).encode()).hexdigest()[:12],
+            answers_hash=_digest(answering.as_json(saved), 12),
             repeat=_repeat(path, step_name),
             create_env=REPOSITORY / "env_setup" / "create_env.sh",
             logs=scripts / "logs",
-            warn_seconds=SECONDS_TO_SAVE,
+            warn_seconds=_warn_seconds(answers.get("time")),
             max_restarts=MOST_RESTARTS,
+            elements=context.elements(),
+            resubmit=context.machine.resubmit,
+            mpi=step.mpi,
+            repository=REPOSITORY,
         )
     )
     launcher = "sbatch" if context.slurm else "bash"
     command = f"{launcher} {shlex.quote(str(path))}"
     return Script(path, text, beside, command, scripts / "logs" if context.slurm else None)
+
+
+def _warn_seconds(time: str | None) -> int | None:
+    return min(SECONDS_TO_SAVE, walltime.seconds(time) // 3) if time else None
+
+
+def _digest(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
 def _repeat(path: Path, step: str) -> str:

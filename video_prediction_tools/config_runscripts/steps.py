@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from video_prediction_tools.metadata.names import dataset_of
+
 if TYPE_CHECKING:
     from video_prediction_tools.config_runscripts.context import Context
 
@@ -13,6 +15,14 @@ Answers = dict[str, Any]
 
 def _no_files(answers: Answers) -> dict[str, Any]:
     return {}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a step makes: a directory with a metadata.json of this kind."""
+
+    kind: str
+    directory: Path
 
 
 @dataclass(frozen=True)
@@ -25,8 +35,10 @@ class Step:
         program: file below main_scripts.
         script: answers -> name of the script.
         values: what its template needs beside the answers.
+        targets: what it makes; several for a sweep.
         side_files: answers -> content of JSON files beside the script, by the answer that they stand for.
         resumable: it stops early before the walltime ends (exit code 75) and is started again.
+        mpi: its work is shared out over MPI ranks.
     """
 
     name: str
@@ -34,16 +46,26 @@ class Step:
     program: str
     script: Callable[[Answers], str]
     values: Callable[["Context"], dict[str, Any]]
+    targets: Callable[["Context"], list[Target]]
     side_files: Callable[[Answers], dict[str, Any]] = _no_files
     resumable: bool = False
+    mpi: bool = False
 
 
 def _extract_values(context: "Context") -> dict[str, Any]:
     return {"destination_dir": context.layout.extracted_data}
 
 
+def _extract_targets(context: "Context") -> list[Target]:
+    return [Target("extracted_data", context.layout.extracted_data)]
+
+
 def _preprocess1_values(context: "Context") -> dict[str, Any]:
     return {"source_dir": context.layout.extracted_data, "destination_dir": context.layout.preprocessed_data}
+
+
+def _preprocess1_targets(context: "Context") -> list[Target]:
+    return [Target("dataset", context.layout.data(context.data_name("preprocess1")))]
 
 
 def _data_split(answers: Answers) -> dict[str, Any]:
@@ -58,12 +80,25 @@ def _preprocess2_values(context: "Context") -> dict[str, Any]:
     return {"source_dir": context.layout.data(context.get("data_name"))}
 
 
+def _preprocess2_targets(context: "Context") -> list[Target]:
+    return [Target("tfrecords", context.layout.data(context.get("data_name")) / "tfrecords")]
+
+
+def _moving_mnist_values(context: "Context") -> dict[str, Any]:
+    return {"destination_dir": context.layout.preprocessed_data}
+
+
+def _moving_mnist_targets(context: "Context") -> list[Target]:
+    directory = context.layout.data(context.data_name("preprocess_moving_mnist"))
+    return [Target("tfrecords", directory / "tfrecords")]
+
+
 def _train_values(context: "Context") -> dict[str, Any]:
-    name = context.get("data_name")
-    return {
-        "input_dir": context.layout.data(name),
-        "output_dir": context.layout.model(name, context.get("model"), context.get("exp_id")),
-    }
+    return {"input_dir": context.layout.data(context.get("data_name")), "experiments": context.experiments()}
+
+
+def _train_targets(context: "Context") -> list[Target]:
+    return [Target("model", experiment.directory) for experiment in context.experiments()]
 
 
 def _model_hparams(answers: Answers) -> dict[str, Any]:
@@ -77,7 +112,12 @@ def _postprocess_values(context: "Context") -> dict[str, Any]:
     return {
         "results_dir": context.layout.results,
         "input_dir": context.layout.data(context.get("data_name")) if other else None,
+        "experiments": context.experiments(),
     }
+
+
+def _postprocess_targets(context: "Context") -> list[Target]:
+    return [Target("results", experiment.results) for experiment in context.experiments()]
 
 
 STEPS = {
@@ -89,6 +129,7 @@ STEPS = {
             "main_data_extraction.py",
             lambda answers: "data_extraction_era5.sh",
             _extract_values,
+            _extract_targets,
         ),
         Step(
             "preprocess1",
@@ -96,7 +137,9 @@ STEPS = {
             "main_preprocess_data_step1.py",
             lambda answers: "preprocess_data_era5_step1.sh",
             _preprocess1_values,
+            _preprocess1_targets,
             _data_split,
+            mpi=True,
         ),
         Step(
             "preprocess2",
@@ -104,13 +147,24 @@ STEPS = {
             "main_preprocess_data_step2.py",
             lambda answers: "preprocess_data_era5_step2.sh",
             _preprocess2_values,
+            _preprocess2_targets,
+            mpi=True,
+        ),
+        Step(
+            "preprocess_moving_mnist",
+            "Moving MNIST: sequences from digits, TFRecords",
+            "main_preprocess_moving_mnist.py",
+            lambda answers: "preprocess_data_moving_mnist.sh",
+            _moving_mnist_values,
+            _moving_mnist_targets,
         ),
         Step(
             "train",
             "train a model",
             "main_train_models.py",
-            lambda answers: f"train_model_era5_{answers['exp_id']}.sh",
+            lambda answers: f"train_model_{dataset_of(answers['data_name'])}_{answers['exp_id']}.sh",
             _train_values,
+            _train_targets,
             _model_hparams,
             resumable=True,
         ),
@@ -118,8 +172,17 @@ STEPS = {
             "postprocess",
             "forecasts, scores, plots and report",
             "main_visualize_postprocess.py",
-            lambda answers: f"visualize_postprocess_era5_{answers['exp_id']}.sh",
+            lambda answers: (
+                f"visualize_postprocess_{dataset_of(answers['data_name'])}_{answers['exp_id']}.sh"
+            ),
             _postprocess_values,
+            _postprocess_targets,
         ),
     )
 }
+
+CHAINS = {
+    "era5": ("extract", "preprocess1", "preprocess2", "train", "postprocess"),
+    "moving_mnist": ("preprocess_moving_mnist", "train", "postprocess"),
+}
+"""The steps of `all`, by data set."""
