@@ -159,6 +159,11 @@ class Layout:
         """Parent of all evaluated experiments."""
         return Path(self.base) / "Results"
 
+    @property
+    def jobs(self) -> Path:
+        """Parent of what was submitted, a directory for each experiment."""
+        return Path(self.base) / "Jobs"
+
     def data(self, data_name: str) -> Path:
         """Directory of one preprocessed data set."""
         return self.preprocessed_data / data_name
