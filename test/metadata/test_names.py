@@ -9,7 +9,7 @@ import pytest
 
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata import names
-from video_prediction_tools.metadata.names import DataName, ExperimentId, Layout
+from video_prediction_tools.metadata.names import DataName, ExperimentId, Layout, MovingMnistName
 
 
 def test_a_name_as_the_convention_writes_it():
@@ -101,6 +101,48 @@ def test_different_parts_give_different_names():
 def test_other_text_is_no_data_name(wrong):
     with pytest.raises(InputError, match="not a data name"):
         DataName.parse(wrong)
+
+
+def test_names_of_moving_mnist_give_their_parts_back():
+    parts = dict(
+        source="mnist",
+        n_digits=2,
+        size=64,
+        sequence_length=20,
+        n_train=10000,
+        n_val=1000,
+        n_test=500,
+        seed=1,
+    )
+    name = str(MovingMnistName(**parts))
+    assert name == "moving_mnist-mnist-2digits-64_64-20frames-10000_1000_500-seed1"
+    others = [parts | {key: value + 1} for key, value in parts.items() if key != "source"]
+    others += [parts | {"source": source} for source in ("published", "sequences", "glyphs")]
+    for other in others:
+        assert MovingMnistName.parse(str(MovingMnistName(**other))) == MovingMnistName(**other)
+    assert len({name, *(str(MovingMnistName(**other)) for other in others)}) == 11
+    with pytest.raises(InputError, match="no source of Moving MNIST"):
+        MovingMnistName(**parts | {"source": "cifar"})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "Y2019to2019M03to03-49_33-50.00N10.00W-2t",
+        "moving_mnist",
+        "moving_mnist-cifar-2digits-64_64-20frames-10_1_1-seed1",
+        "moving_mnist-mnist-2digits-64_32-20frames-10_1_1-seed1",
+        "moving_mnist-mnist-2digits-64_64-20frames-10_1_1-seed1\n",
+    ],
+)
+def test_other_text_is_no_data_name_of_moving_mnist(wrong):
+    with pytest.raises(InputError, match="not a data name of Moving MNIST"):
+        MovingMnistName.parse(wrong)
+
+
+def test_a_data_name_says_which_data_set_it_is():
+    assert names.dataset_of("Y2019to2019M03to03-49_33-50.00N10.00W-2t") == "era5"
+    assert names.dataset_of(str(MovingMnistName("glyphs", 2, 64, 20, 3, 2, 1, 0))) == "moving_mnist"
 
 
 @pytest.mark.parametrize("text", ["first", "a.b-c_d", "lr=1".replace("=", "-"), "2t_only", "x" * 60])

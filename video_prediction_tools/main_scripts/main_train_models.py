@@ -8,6 +8,7 @@ from pathlib import Path
 
 from video_prediction_tools.datasets.prepared import open_prepared
 from video_prediction_tools.main_scripts.program import Parser, run
+from video_prediction_tools.metadata.names import dataset_of
 from video_prediction_tools.models import registry
 from video_prediction_tools.progress import say
 from video_prediction_tools.training.distribution import find_cluster
@@ -75,11 +76,13 @@ def main(options: argparse.Namespace) -> None:
         say("checking the inputs")
     data = open_prepared(options.input_dir)
     require_writable(options.output_dir)
-    kind = "moving_mnist" if data.name.startswith("moving_mnist") else "era5"
     # a template may change between two attempts, a training may not
     begun = options.output_dir / HPARAMS_NAME
     hparams = registry.resolve_hparams(
-        options.model, options.model_hparams or (begun if begun.exists() else None), options.set, kind
+        options.model,
+        options.model_hparams or (begun if begun.exists() else None),
+        options.set,
+        dataset_of(data.name),
     )
     experiment = plan(options.output_dir, options.model, hparams, options.seed, data)
     record = require_same(experiment)

@@ -17,15 +17,20 @@ _DATA_NAME = re.compile(
     r"-(?P<lat>\d{2}\.\d\d)(?P<ns>[NS])(?P<lon>\d{2,3}\.\d\d)(?P<ew>[EW])"
     r"-(?P<variables>[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*)"
 )
+_MOVING_MNIST = re.compile(
+    r"moving_mnist-(?P<source>[a-z]+)-(?P<n_digits>\d+)digits-(?P<size>\d+)_(?P=size)-(?P<sequence_length>\d+)frames"
+    r"-(?P<n_train>\d+)_(?P<n_val>\d+)_(?P<n_test>\d+)-seed(?P<seed>\d+)"
+)
 _EXP_ID = re.compile(r"(?P<time>\d{8}T\d{6})_(?P<user>[A-Za-z0-9.-]+)_(?P<text>[A-Za-z0-9._-]+)")
 
 MODES = ("end_to_end", "transfer_learning")
 DATASETS = ("era5", "moving_mnist")
+MOVING_MNIST_SOURCES = ("mnist", "published", "sequences", "glyphs")
 
 
 def dataset_of(data_name: str) -> str:
     """Return the data set that a data name belongs to: ``era5`` or ``moving_mnist``."""
-    return DATASETS[data_name.startswith("moving_mnist")]
+    return DATASETS[data_name.startswith("moving_mnist-")]
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,67 @@ class DataName:
             lon=float(part["lon"]) * (-1 if part["ew"] == "W" else 1),
             variables=tuple(part["variables"].split("_")),
         )
+
+
+@dataclass(frozen=True)
+class MovingMnistName:
+    """The parts of a data name of Moving MNIST.
+
+    It reads ``moving_mnist-[source]-[n]digits-[nx]_[ny]-[T]frames-[train]_[val]_[test]-seed[seed]``.
+
+    Arguments:
+        source: ``mnist``: all sequences are drawn from the MNIST digits; ``published``: the test split is the
+            published array, the others are drawn; ``sequences``: all splits are cut from the published array;
+            ``glyphs``: drawn from made-up digits.
+        n_digits: digits in a sequence.
+        size: height and width of a frame, in pixels.
+        sequence_length: frames of a sequence.
+        n_train, n_val, n_test: numbers of sequences.
+        seed: of all that is random.
+
+    Raises:
+        InputError: `source` is none of these.
+    """
+
+    source: str
+    n_digits: int
+    size: int
+    sequence_length: int
+    n_train: int
+    n_val: int
+    n_test: int
+    seed: int
+
+    def __post_init__(self):
+        if self.source not in MOVING_MNIST_SOURCES:
+            raise InputError(
+                f"source '{self.source}'",
+                "is no source of Moving MNIST",
+                f"known are: {', '.join(MOVING_MNIST_SOURCES)}",
+            )
+
+    def __str__(self) -> str:
+        return (
+            f"moving_mnist-{self.source}-{self.n_digits}digits-{self.size}_{self.size}"
+            f"-{self.sequence_length}frames-{self.n_train}_{self.n_val}_{self.n_test}-seed{self.seed}"
+        )
+
+    @classmethod
+    def parse(cls, name: str) -> "MovingMnistName":
+        """Return the parts of a data name of Moving MNIST.
+
+        Raises:
+            InputError: `name` is none.
+        """
+        match = _MOVING_MNIST.fullmatch(name)
+        if not match or match["source"] not in MOVING_MNIST_SOURCES:
+            raise InputError(
+                name,
+                "is not a data name of Moving MNIST",
+                "expected for example moving_mnist-mnist-2digits-64_64-20frames-10000_1000_1000-seed1",
+            )
+        part = match.groupdict()
+        return cls(part.pop("source"), **{key: int(text) for key, text in part.items()})
 
 
 @dataclass(frozen=True)
