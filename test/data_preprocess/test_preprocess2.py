@@ -179,7 +179,7 @@ def damaged_details(dataset, tmp_path):
 @pytest.mark.parametrize(
     "spoil, message",
     [
-        (foreign_statistics, "statistics.json: is not the file that preprocess 1 wrote here"),
+        (foreign_statistics, "statistics.json: is not the file that was written here"),
         (foreign_pickle, "pickle/train/2018-02.pkl: is not the file that preprocess 1 wrote here"),
         (missing_pickle, "pickle/val/2018-03.pkl: is missing"),
         (

@@ -51,7 +51,7 @@ def test_statistics_of_another_data_set_are_refused(tmp_path):
     assert read_statistics(tmp_path / "a", record)["2t"].mean == 280.0
     (tmp_path / "a" / "statistics.json").write_bytes((tmp_path / "b" / "statistics.json").read_bytes())
     with pytest.raises(
-        InputError, match="statistics.json: is not the file that preprocess 1 wrote here .*another data set"
+        InputError, match="statistics.json: is not the file that was written here .*another data set"
     ):
         read_statistics(tmp_path / "a", record)
     (tmp_path / "a" / "statistics.json").unlink()

@@ -113,14 +113,16 @@ def test_names_of_moving_mnist_give_their_parts_back():
         n_val=1000,
         n_test=500,
         seed=1,
+        fresh=False,
     )
     name = str(MovingMnistName(**parts))
     assert name == "moving_mnist-mnist-2digits-64_64-20frames-10000_1000_500-seed1"
-    others = [parts | {key: value + 1} for key, value in parts.items() if key != "source"]
+    others = [parts | {key: value + 1} for key, value in parts.items() if isinstance(value, int)]
     others += [parts | {"source": source} for source in ("published", "sequences", "glyphs")]
+    assert str(MovingMnistName(**parts | {"fresh": True})) == name + "-fresh"
     for other in others:
         assert MovingMnistName.parse(str(MovingMnistName(**other))) == MovingMnistName(**other)
-    assert len({name, *(str(MovingMnistName(**other)) for other in others)}) == 11
+    assert len({name, *(str(MovingMnistName(**other)) for other in others)}) == 12
     with pytest.raises(InputError, match="no source of Moving MNIST"):
         MovingMnistName(**parts | {"source": "cifar"})
 

@@ -114,7 +114,7 @@ def _truncated_record(data):
         (lambda data: shutil.rmtree(data / "tfrecords"), "run the step 'preprocess2' first"),
         (_unfinished, "unfinished step (state 'running')"),
         (lambda data: (data / "metadata.json").write_text("{}"), "was not written by AMBS"),
-        (_foreign_statistics, "statistics.json: is not the file that preprocess 1 wrote"),
+        (_foreign_statistics, "statistics.json: is not the file that was written here"),
         (_foreign_records, "made from another data set"),
         (_truncated_record, "has not the size that was written"),
         (lambda data: next((data / "tfrecords" / "val").iterdir()).unlink(), "does not exist"),

@@ -4,12 +4,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from video_prediction_tools.datasets.channels import Region, read_region
+from video_prediction_tools.datasets.fresh import DIGITS_FILE, FreshSequences
+from video_prediction_tools.datasets.moving_digits import Motion
 from video_prediction_tools.datasets.sequences import Sequences
 from video_prediction_tools.datasets.statistics import FILE_NAME, read_statistics
 from video_prediction_tools.datasets.tfrecords import DIRECTORY, BlockIndex, read_index
 from video_prediction_tools.errors import InputError
-from video_prediction_tools.metadata.record import require_done
+from video_prediction_tools.metadata.files import sha256
+from video_prediction_tools.metadata.names import step_that_makes
+from video_prediction_tools.metadata.record import Record, require_done
 
 _DAYS_OF_ALL_SEASONS = 330
 
@@ -27,6 +33,7 @@ class PreparedData:
         statistics: min, max, mean, std of each variable in the training split.
         region: coordinates and constants.
         index: of the TFRecords: variables, grid, sequence length, blocks.
+        fresh: training sequences that are drawn afresh in every epoch, in place of those in the TFRecords.
     """
 
     directory: Path
@@ -37,6 +44,7 @@ class PreparedData:
     statistics: Mapping[str, Mapping[str, float]]
     region: Region
     index: BlockIndex
+    fresh: FreshSequences | None = None
 
     @property
     def trains_on_a_whole_year(self) -> bool:
@@ -44,12 +52,14 @@ class PreparedData:
         blocks = self.index.blocks["train"]
         return bool(blocks) and blocks[-1].start - blocks[0].start > _DAYS_OF_ALL_SEASONS * 86400
 
-    def sequences(self, split: str) -> Sequences:
+    def sequences(self, split: str) -> Sequences | FreshSequences:
         """Return the sequences of a split.
 
         Raises:
             InputError: the split has none.
         """
+        if split == "train" and self.fresh is not None:
+            return self.fresh
         index = self.index
         if not index.blocks.get(split):
             raise InputError(
@@ -77,7 +87,7 @@ def open_prepared(directory: Path) -> PreparedData:
             together.
     """
     directory = Path(directory)
-    dataset = require_done(directory, "dataset", "preprocess1")
+    dataset = require_done(directory, "dataset", step_that_makes(directory, "preprocess1"))
     fingerprint = dataset.fingerprint()
     index = read_index(directory / DIRECTORY, fingerprint)
     statistics = read_statistics(directory, dataset)
@@ -86,7 +96,7 @@ def open_prepared(directory: Path) -> PreparedData:
         raise InputError(
             directory / FILE_NAME,
             f"has no statistics of {', '.join(missing)}",
-            "run the step 'preprocess1' again",
+            f"run the step '{step_that_makes(directory, 'preprocess1')}' again",
         )
     details = dataset.details
     units = details["units"]
@@ -99,4 +109,22 @@ def open_prepared(directory: Path) -> PreparedData:
         {name: asdict(statistics[name]) for name in index.variables},
         read_region(directory, details.get("lat"), details.get("lon")),
         index,
+        _fresh_sequences(directory, dataset, index),
     )
+
+
+def _fresh_sequences(directory: Path, dataset: Record, index: BlockIndex) -> FreshSequences | None:
+    """Read what training sequences are drawn from, where a data set of Moving MNIST says so."""
+    about = dataset.details.get("fresh")
+    if not about:
+        return None
+    path = directory / DIGITS_FILE
+    if not path.is_file() or sha256(path) != dataset.outputs.get(DIGITS_FILE, {}).get("sha256"):
+        raise InputError(
+            path,
+            "is missing, or not the file that was written here",
+            "run the step 'preprocess_moving_mnist' again, it makes what is missing",
+        )
+    motion = Motion(dataset.details["n_digits"], index.height, index.sequence_length)
+    step = index.step_hours * 3600
+    return FreshSequences(np.load(path), motion, about["seed"], about["sequences"], step)

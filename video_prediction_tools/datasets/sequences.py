@@ -18,6 +18,7 @@ import numpy as np
 
 from video_prediction_tools.datasets.tfrecords import Block, read_block
 from video_prediction_tools.errors import InputError
+from video_prediction_tools.metadata.names import step_that_makes
 
 POOL_BYTES = 512 * 2**20  # a part of the order: another value is another order
 _READERS = 2
@@ -175,7 +176,7 @@ class Sequences:
                 block.path,
                 f"holds frames of the shape {frames.shape}, metadata.json says "
                 f"{(block.frames, *self.frame_shape)}",
-                "run the step 'preprocess2' again",
+                f"run the step '{step_that_makes(block.path, 'preprocess2')}' again",
             )
         return times, frames
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import read_json, sha256, write_json
+from video_prediction_tools.metadata.names import step_that_makes
 from video_prediction_tools.metadata.record import Record
 
 FILE_NAME = "statistics.json"
-_REMEDY = "run the step 'preprocess1' again"
 _HOURS_AT_ONCE = 64
 
 
@@ -115,12 +115,13 @@ def read_statistics(directory: Path, dataset: Record) -> dict[str, VariableStati
         InputError: the file is missing, damaged, or that of another data set.
     """
     path = Path(directory) / FILE_NAME
-    content = read_json(path, _REMEDY)
+    remedy = f"run the step '{step_that_makes(directory, 'preprocess1')}' again"
+    content = read_json(path, remedy)
     if dataset.outputs.get(FILE_NAME, {}).get("sha256") != sha256(path):
         raise InputError(
-            path, "is not the file that preprocess 1 wrote here (changed, or of another data set)", _REMEDY
+            path, "is not the file that was written here (changed, or of another data set)", remedy
         )
     try:
         return {name: VariableStatistics(**entry) for name, entry in content["variables"].items()}
     except (KeyError, TypeError, AttributeError):
-        raise InputError(path, "holds no statistics of variables", _REMEDY) from None
+        raise InputError(path, "holds no statistics of variables", remedy) from None

@@ -16,12 +16,11 @@ import numpy as np
 from video_prediction_tools.datasets.hashing import HashedFile
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import whole_file
+from video_prediction_tools.metadata.names import step_that_makes
 from video_prediction_tools.metadata.record import FILE_NAME, require_done
 
 DIRECTORY = "tfrecords"
 SPLITS = ("train", "val", "test")
-_REMEDY = "run the step 'preprocess2' again"
-_FOREIGN_REMEDY = f"delete the directory '{DIRECTORY}' and run the step 'preprocess2'"
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def read_index(directory: Path, dataset_fingerprint: str | None = None) -> Block
             short, or the TFRecords belong to another data set.
     """
     directory = Path(directory)
-    record = require_done(directory, "tfrecords", "preprocess2")
+    record = require_done(directory, "tfrecords", step_that_makes(directory, "preprocess2"))
     details = record.details
     try:
         index = BlockIndex(
@@ -128,16 +127,22 @@ def read_index(directory: Path, dataset_fingerprint: str | None = None) -> Block
         )
         sizes = {directory / name: int(entry["bytes"]) for name, entry in record.outputs.items()}
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(directory / FILE_NAME, f"is damaged: no usable {error}", _REMEDY) from None
+        raise InputError(
+            directory / FILE_NAME, f"is damaged: no usable {error}", _remedy(directory)
+        ) from None
     if dataset_fingerprint is not None and index.dataset_fingerprint != dataset_fingerprint:
         raise InputError(
-            directory, "was made from another data set than the one in the directory above", _FOREIGN_REMEDY
+            directory,
+            "was made from another data set than the one in the directory above",
+            _foreign_remedy(directory),
         )
     for block in (block for blocks in index.blocks.values() for block in blocks):
         if not block.path.is_file():
-            raise InputError(block.path, "does not exist", _REMEDY)
+            raise InputError(block.path, "does not exist", _remedy(block.path))
         if block.path.stat().st_size != sizes.get(block.path):
-            raise InputError(block.path, "has not the size that was written (damaged or exchanged)", _REMEDY)
+            raise InputError(
+                block.path, "has not the size that was written (damaged or exchanged)", _remedy(block.path)
+            )
     return index
 
 
@@ -205,17 +210,19 @@ def read_block(path: Path, dataset_fingerprint: str) -> tuple[np.ndarray, np.nda
             record = next(iter(tf.data.TFRecordDataset(str(path))))
             times, frames, dataset = parse_block(record)
     except StopIteration:
-        raise InputError(path, "holds no block", _REMEDY) from None
+        raise InputError(path, "holds no block", _remedy(path)) from None
     except tf.errors.NotFoundError:
-        raise InputError(path, "does not exist", _REMEDY) from None
+        raise InputError(path, "does not exist", _remedy(path)) from None
     except tf.errors.DataLossError:
-        raise InputError(path, "is damaged (its check sum does not fit)", _REMEDY) from None
+        raise InputError(path, "is damaged (its check sum does not fit)", _remedy(path)) from None
     except tf.errors.InvalidArgumentError:
-        raise InputError(path, "is no block of AMBS data", _REMEDY) from None
+        raise InputError(path, "is no block of AMBS data", _remedy(path)) from None
     if dataset.numpy().decode(errors="replace") != dataset_fingerprint:
-        raise InputError(path, "belongs to another data set", _FOREIGN_REMEDY)
+        raise InputError(path, "belongs to another data set", _foreign_remedy(path))
     if times.shape[0] != frames.shape[0]:
-        raise InputError(path, f"is damaged: {times.shape[0]} times for {frames.shape[0]} frames", _REMEDY)
+        raise InputError(
+            path, f"is damaged: {times.shape[0]} times for {frames.shape[0]} frames", _remedy(path)
+        )
     return np.asarray(memoryview(times)), np.asarray(memoryview(frames))
 
 
@@ -235,6 +242,14 @@ def block_entries(directory: Path, blocks: Sequence[Block]) -> list[dict[str, An
         }
         for block in blocks
     ]
+
+
+def _remedy(path: Path) -> str:
+    return f"run the step '{step_that_makes(path, 'preprocess2')}' again"
+
+
+def _foreign_remedy(path: Path) -> str:
+    return f"delete the directory '{DIRECTORY}' and run the step '{step_that_makes(path, 'preprocess2')}'"
 
 
 def _example(**features: bytes | tuple[int, ...]) -> list[bytes]:

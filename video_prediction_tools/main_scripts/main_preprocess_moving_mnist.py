@@ -54,6 +54,12 @@ def build_parser() -> Parser:
     add("--n_digits", type=int, default=2, help="digits in a sequence")
     add("--size", type=int, default=64, help="height and width of a frame, in pixels")
     add("--sequence_length", type=int, default=20, help="context and lead frames of a sequence together")
+    add(
+        "--fresh_train",
+        action="store_true",
+        help="let training draw its sequences afresh in every epoch of --n_train sequences, as published models "
+        "were trained",
+    )
     return parser
 
 
@@ -86,6 +92,7 @@ def main(options: argparse.Namespace) -> None:
         digits_dir=options.digits_dir,
         sequences_file=options.sequences_file,
         glyphs=options.glyphs,
+        fresh=options.fresh_train,
     )
     dataset.say_plan(planned)
     dataset.write_dataset(planned, PROGRAM, options)

@@ -19,7 +19,7 @@ _DATA_NAME = re.compile(
 )
 _MOVING_MNIST = re.compile(
     r"moving_mnist-(?P<source>[a-z]+)-(?P<n_digits>\d+)digits-(?P<size>\d+)_(?P=size)-(?P<sequence_length>\d+)frames"
-    r"-(?P<n_train>\d+)_(?P<n_val>\d+)_(?P<n_test>\d+)-seed(?P<seed>\d+)"
+    r"-(?P<n_train>\d+)_(?P<n_val>\d+)_(?P<n_test>\d+)-seed(?P<seed>\d+)(?P<fresh>-fresh)?"
 )
 _EXP_ID = re.compile(r"(?P<time>\d{8}T\d{6})_(?P<user>[A-Za-z0-9.-]+)_(?P<text>[A-Za-z0-9._-]+)")
 
@@ -31,6 +31,17 @@ MOVING_MNIST_SOURCES = ("mnist", "published", "sequences", "glyphs")
 def dataset_of(data_name: str) -> str:
     """Return the data set that a data name belongs to: ``era5`` or ``moving_mnist``."""
     return DATASETS[data_name.startswith("moving_mnist-")]
+
+
+def step_that_makes(path: Path, era5_step: str) -> str:
+    """Return the generator's name of the step that makes a file or directory of a prepared data set.
+
+    Arguments:
+        path: the file or directory; the data name is part of it.
+        era5_step: the step that makes it for ERA5; for Moving MNIST one step makes all.
+    """
+    moving_mnist = any(dataset_of(part) == "moving_mnist" for part in Path(path).absolute().parts)
+    return "preprocess_moving_mnist" if moving_mnist else era5_step
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,8 @@ class DataName:
 class MovingMnistName:
     """The parts of a data name of Moving MNIST.
 
-    It reads ``moving_mnist-[source]-[n]digits-[nx]_[ny]-[T]frames-[train]_[val]_[test]-seed[seed]``.
+    It reads ``moving_mnist-[source]-[n]digits-[nx]_[ny]-[T]frames-[train]_[val]_[test]-seed[seed]``, and ends with
+    ``-fresh`` where training sequences are drawn afresh in every epoch.
 
     Arguments:
         source: ``mnist``: all sequences are drawn from the MNIST digits; ``published``: the test split is the
@@ -104,6 +116,7 @@ class MovingMnistName:
         sequence_length: frames of a sequence.
         n_train, n_val, n_test: numbers of sequences.
         seed: of all that is random.
+        fresh: training sequences are drawn afresh in every epoch.
 
     Raises:
         InputError: `source` is none of these.
@@ -117,6 +130,7 @@ class MovingMnistName:
     n_val: int
     n_test: int
     seed: int
+    fresh: bool = False
 
     def __post_init__(self):
         if self.source not in MOVING_MNIST_SOURCES:
@@ -129,7 +143,8 @@ class MovingMnistName:
     def __str__(self) -> str:
         return (
             f"moving_mnist-{self.source}-{self.n_digits}digits-{self.size}_{self.size}"
-            f"-{self.sequence_length}frames-{self.n_train}_{self.n_val}_{self.n_test}-seed{self.seed}"
+            f"-{self.sequence_length}frames-{self.n_train}_{self.n_val}_{self.n_test}"
+            f"-seed{self.seed}{'-fresh' if self.fresh else ''}"
         )
 
     @classmethod
@@ -147,7 +162,8 @@ class MovingMnistName:
                 "expected for example moving_mnist-mnist-2digits-64_64-20frames-10000_1000_1000-seed1",
             )
         part = match.groupdict()
-        return cls(part.pop("source"), **{key: int(text) for key, text in part.items()})
+        source, fresh = part.pop("source"), bool(part.pop("fresh"))
+        return cls(source, **{key: int(text) for key, text in part.items()}, fresh=fresh)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from video_prediction_tools.datasets.normalisation import Normalisation
 from video_prediction_tools.datasets.prepared import PreparedData
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import raise_as_input_error, read_json, write_json
+from video_prediction_tools.metadata.names import step_that_makes
 from video_prediction_tools.metadata.record import OpenRecord, Record, find_record, running
 from video_prediction_tools.training.checkpoints import Progress, best_file, last_file
 from video_prediction_tools.training.log import LOG_NAME
@@ -85,7 +86,8 @@ def plan(directory: Path, model: str, hparams: Any, seed: int, data: PreparedDat
             "hyper-parameter context_frames",
             f"{hparams.context_frames} context frames leave nothing to "
             f"forecast: the sequences have {length} frames",
-            f"give at most {length - 1}, or prepare longer sequences (preprocess2 --sequence_length)",
+            f"give at most {length - 1}, or prepare longer sequences "
+            f"({step_that_makes(data.directory, 'preprocess2')} --sequence_length)",
         )
     for split in ("train", "val"):
         data.sequences(split)

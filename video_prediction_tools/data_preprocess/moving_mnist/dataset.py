@@ -17,10 +17,11 @@ from video_prediction_tools.data_preprocess.ranks import Ranks
 from video_prediction_tools.data_preprocess.report import arguments
 from video_prediction_tools.data_preprocess.restart import earlier_run, whole_outputs
 from video_prediction_tools.datasets import times as time
+from video_prediction_tools.datasets.fresh import DIGITS_FILE
 from video_prediction_tools.datasets.statistics import FILE_NAME as STATISTICS
 from video_prediction_tools.datasets.statistics import VariableStatistics, write_statistics
 from video_prediction_tools.datasets.tfrecords import DIRECTORY, SPLITS, Block, write_block
-from video_prediction_tools.metadata.files import write_json
+from video_prediction_tools.metadata.files import whole_file, write_json
 from video_prediction_tools.metadata.record import OpenRecord, running
 from video_prediction_tools.progress import progress, say
 
@@ -48,6 +49,10 @@ def say_plan(plan: Plan) -> None:
             else "as published"
         )
         say(f"{split}: {number} sequences, {made}")
+    if plan.name.fresh:
+        say(
+            "training will draw its sequences afresh in every epoch; those in the TFRecords give the statistics"
+        )
     if source == "glyphs":
         say("the digits are made up here (--glyphs): scores are not comparable with published ones")
     if source == "sequences":
@@ -64,10 +69,7 @@ def write_dataset(plan: Plan, program: str, options: argparse.Namespace) -> None
     """
     remedy = f"delete {plan.directory}, or give another --destination_dir"
     earlier = earlier_run(plan.directory, "dataset", plan.recipe, RECIPE_NAMES, remedy)
-    described = earlier is not None and whole_outputs(plan.directory, earlier, _ALONE) == {
-        STATISTICS,
-        DESCRIPTION,
-    }
+    described = earlier is not None and whole_outputs(plan.directory, earlier, _ALONE) == _described(plan)
     if described and earlier.state == "done":
         block_plan = _plan_blocks(plan, earlier.fingerprint())
         if blocks.kept_blocks(block_plan, _ALONE)[1]:
@@ -108,6 +110,11 @@ def _describe(plan: Plan, opened: OpenRecord) -> None:
     # the fingerprint of a data set is that of its files: this one makes it tell the sequences' origins apart
     write_json(plan.directory / DESCRIPTION, {"data_name": str(plan.name), **plan.recipe})
     opened.add_output(plan.directory / DESCRIPTION)
+    if plan.name.fresh:
+        path = plan.directory / DIGITS_FILE
+        with whole_file(path) as temporary, open(temporary, "wb") as file:
+            np.save(file, plan.pools["train"].images)
+        opened.add_output(path)
     opened.record.details = {
         "variables": [VARIABLE],
         "units": ["1"],
@@ -117,6 +124,7 @@ def _describe(plan: Plan, opened: OpenRecord) -> None:
         "lat": [],
         "lon": [],
         "n_digits": plan.motion.n_digits,
+        "fresh": {"seed": plan.name.seed, "sequences": plan.name.n_train} if plan.name.fresh else None,
         "splits": {
             split: {"sequences": number}
             | (
@@ -129,6 +137,11 @@ def _describe(plan: Plan, opened: OpenRecord) -> None:
         "recipe": plan.recipe,
     }
     opened.save()
+
+
+def _described(plan: Plan) -> set[str]:
+    """Return the files of the data set beside its TFRecords."""
+    return {STATISTICS, DESCRIPTION, *([DIGITS_FILE] if plan.name.fresh else [])}
 
 
 def _statistics(plan: Plan) -> VariableStatistics:

@@ -72,6 +72,7 @@ def make_plan(
     digits_dir: Path | None = None,
     sequences_file: Path | None = None,
     glyphs: bool = False,
+    fresh: bool = False,
 ) -> Plan:
     """Read and check what the sequences are made from, and plan the data set.
 
@@ -85,6 +86,7 @@ def make_plan(
         sequences_file: the published array. With digits it becomes the test split; alone it is cut into all
             three, in its order.
         glyphs: draw digits here.
+        fresh: training sequences will be drawn afresh in every epoch.
 
     Raises:
         InputError: numbers that do not go, missing or damaged files, too few digits or sequences, a digit in two
@@ -102,6 +104,10 @@ def make_plan(
         raise InputError("--sequence_length", f"{motion.sequence_length} is too short", "give 2 or more")
     array = open_array(sequences_file, motion) if sequences_file else None
     drawn = bool(digits_dir or glyphs)
+    if fresh and not drawn:
+        raise InputError(
+            "--fresh_train", "without digits nothing can be drawn", "give --digits_dir too, or leave it out"
+        )
     if numbers["test"] is None:
         numbers = {**numbers, "test": array.shape[1] if drawn and array is not None else N_TEST}
     for split, number in numbers.items():
@@ -126,6 +132,7 @@ def make_plan(
         motion.sequence_length,
         *(numbers[split] for split in SPLITS),
         seed,
+        fresh,
     )
     recipe = {
         "protocol": PROTOCOL,
