@@ -97,10 +97,14 @@ def _read(path: Path, kind: int) -> np.ndarray:
     if magic != kind:
         holds = f"holds {_KINDS[magic]}" if magic in _KINDS else "is no file of MNIST (wrong magic number)"
         raise InputError(path, f"{holds}, {_KINDS[kind]} are expected", _REMEDY)
-    header = np.frombuffer(content[4 : 16 if kind == _IMAGES else 8], ">u4").tolist()
+    head = 16 if kind == _IMAGES else 8
+    if len(content) < head:
+        raise InputError(path, f"is cut short: it has {len(content)} bytes", _REMEDY)
+    header = np.frombuffer(content[4:head], ">u4").tolist()
     if header[1:] not in ([], [DIGIT, DIGIT]):
-        raise InputError(path, f"holds images of {header[1:]} pixels", f"{DIGIT} x {DIGIT} are expected")
-    values = np.frombuffer(content, np.uint8)[4 + 4 * len(header) :]
+        size = " x ".join(map(str, header[1:]))
+        raise InputError(path, f"holds images of {size} pixels, not {DIGIT} x {DIGIT}", _REMEDY)
+    values = np.frombuffer(content, np.uint8)[head:]
     expected = int(np.prod(header, dtype=np.int64))
     if len(values) != expected:
         raise InputError(
