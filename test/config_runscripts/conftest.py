@@ -28,12 +28,20 @@ def chain_answers():
 
 @pytest.fixture
 def generate(repository, run_command, tmp_path):
-    """Return a function that starts generate_runscript.py; scripts go to tmp_path/scripts by default."""
+    """Return a function that starts generate_runscript.py; scripts go to tmp_path/scripts by default.
+
+    The machine is a laptop where a test does not say otherwise, also where the tests run beside a Slurm.
+    """
 
     def start(*words, scripts=tmp_path / "scripts", env=None, timeout=60):
         program = repository / "video_prediction_tools" / "config_runscripts" / "generate_runscript.py"
         where = ["--scripts_dir", scripts] if scripts else []
-        return run_command([sys.executable, program, *words, *where], env=env, timeout=timeout, cwd=tmp_path)
+        return run_command(
+            [sys.executable, program, *words, *where],
+            env={"AMBS_MACHINE": "laptop", **(env or {})},
+            timeout=timeout,
+            cwd=tmp_path,
+        )
 
     return start
 

@@ -51,6 +51,11 @@ def models(layout: Layout) -> list[Found]:
     return _found(layout.models, "*/*/*")
 
 
+def results(layout: Layout) -> list[Found]:
+    """Return all evaluations, newest first; the name is the exp_id."""
+    return _found(layout.results, "*/*/*/*/*")
+
+
 def _found(parent: Path, pattern: str) -> list[Found]:
     found = []
     for path in parent.glob(f"{pattern}/{record.FILE_NAME}"):

@@ -4,33 +4,47 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 if not __package__:  # started as a file: the packages are those of the clone that it lies in
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from video_prediction_tools.config_runscripts import answers, profiles, prompts, rendering, writing  # noqa: E402
+from video_prediction_tools.config_runscripts import (  # noqa: E402
+    answers,
+    overview,
+    profiles,
+    prompts,
+    rendering,
+    settings,
+    submitting,
+    writing,
+)
 from video_prediction_tools.config_runscripts.context import Context  # noqa: E402
 from video_prediction_tools.config_runscripts.questions import QUESTIONS, Question, asked_by  # noqa: E402
 from video_prediction_tools.config_runscripts.steps import CHAINS, STEPS  # noqa: E402
 from video_prediction_tools.errors import InputError, did_you_mean  # noqa: E402
 from video_prediction_tools.main_scripts.program import Parser, run  # noqa: E402
+from video_prediction_tools.metadata.names import Layout  # noqa: E402
 
-COMMANDS = ("machines", "questions", "check")
+COMMANDS = ("machines", "questions", "check", "status", "resume", "cancel")
 
 
 def build_parser() -> Parser:
     """Return the parser; every question of questions.py is a flag."""
     parser = Parser(__doc__)
     parser.usage = (
-        "%(prog)s [STEP|all] [answers ..] | check [STEP|all] [answers ..] | questions STEP [--machine M] | "
-        "machines [--explain]"
+        "%(prog)s [STEP|all] [answers ..] [--submit] | check [STEP|all] [answers ..] | "
+        "questions STEP [--machine M] | status [NAME] | resume NAME | cancel NAME | "
+        "machines [check] [--explain]"
     )
     parser.add_argument(
         "words",
         nargs="*",
         metavar="STEP",
-        help=f"{', '.join(STEPS)} or all; or a command: {', '.join(COMMANDS)}",
+        help=f"{', '.join(STEPS)} or all; or a command: {', '.join(COMMANDS)}. NAME is an exp_id or a data "
+        "name that was submitted, or a part of it",
     )
     parser.add_argument(
         "--machine", help="machine profile; default: the one that is found (see the command machines)"
@@ -60,6 +74,21 @@ def build_parser() -> Parser:
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="overwrite a different script without asking"
+    )
+    parser.add_argument(
+        "--submit",
+        action="store_true",
+        help="submit the scripts, each after the one before; what needs no Slurm is run at once",
+    )
+    parser.add_argument(
+        "--after", default="", metavar="JOBID", help="with --submit: a job that must end well before the first"
+    )
+    parser.add_argument("--yes", action="store_true", help="with --submit: do not ask before submitting")
+    parser.add_argument("--json", action="store_true", help="with status: print JSON")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="with machines check: write what Slurm says into your profile of the machine",
     )
     parser.add_argument(
         "--scripts_dir",
@@ -94,15 +123,19 @@ def build_parser() -> Parser:
 def main(options: argparse.Namespace) -> None:
     """Do what the first word says: a command, or the scripts of a step."""
     try:
-        command, step = _words(options)
+        command, word = _words(options)
         if command == "machines":
-            _machines(options)
+            _machines(options, check=word == "check")
         elif command == "questions":
-            _questions(step, options)
+            _questions(word, options)
+        elif command == "status":
+            _status(word, options)
+        elif command in ("resume", "cancel"):
+            _change_chain(command, word, options)
         else:
-            _scripts(step, options, write=command != "check")
+            _scripts(word, options, write=command != "check")
     except KeyboardInterrupt:
-        print("\nnothing written", file=sys.stderr)
+        print("\nstopped", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # `... --print | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -111,19 +144,70 @@ def main(options: argparse.Namespace) -> None:
 def _words(options: argparse.Namespace) -> tuple[str, str | None]:
     words = list(options.words)
     command = words.pop(0) if words and words[0] in COMMANDS else "write"
-    step = words.pop(0) if words else None
+    word = words.pop(0) if words else None
     if words:
         raise InputError(words[0], "is one word too many", "give one step, or all")
-    known = [*STEPS, "all"]
-    if step is not None and step not in known:
-        raise InputError(
-            step, "is no step", did_you_mean(step, known if command != "write" else [*known, *COMMANDS])
+    if command in ("status", "resume", "cancel"):
+        return command, word
+    known = ["check"] if command == "machines" else [*STEPS, "all"]
+    if word is not None and word not in known:
+        known = [*known, *COMMANDS] if command == "write" else known
+        raise InputError(word, "is no step", did_you_mean(word, known))
+    return command, word
+
+
+def _layout(options: argparse.Namespace) -> Layout:
+    """Return where things lie below the base directory, from --base_dir, the user's setting or the profile."""
+    base = getattr(options, "base_dir", None) or settings.base_dir() or _machine(options, None)[0].base_dir(None)
+    if base is None:
+        raise InputError("--base_dir", "is missing", "give it, or set it with setup_runscript_templates.sh")
+    return Layout(Path(base).expanduser().absolute())
+
+
+def _status(name: str | None, options: argparse.Namespace) -> None:
+    """Show how far everything has got."""
+    layout = _layout(options)
+    if options.json:
+        print(json.dumps(overview.as_json(layout, name), indent=2))
+    else:
+        overview.show(layout, name)
+
+
+def _change_chain(command: str, name: str | None, options: argparse.Namespace) -> None:
+    """Go on with what was submitted, or cancel it."""
+    if name is None:
+        raise InputError(command, "no name is given", "give an exp_id or data name; `status` shows them")
+    layout = _layout(options)
+    directory = overview.find_chain(layout, name)
+    if command == "cancel":
+        jobs = submitting.cancel(directory)
+        print(f"cancelled: {', '.join(jobs)}" if jobs else "nothing of it waits or runs")
+        return
+    steps = _submitting(lambda: submitting.resume(directory), directory.name, layout)
+    print(f"started again: {', '.join(steps)}" if steps else "there is nothing to start again")
+    print(f"see: {overview.command('status', directory.name, layout)}")
+
+
+def _submitting(start: Callable[[], Any], name: str, layout: Layout) -> Any:
+    """Call what submits; where a step in the shell fails, end with its exit code and say how to go on."""
+    try:
+        return start()
+    except submitting.LocalStepFailed as failure:
+        again = overview.command("resume", name, layout)
+        print(
+            f"ERROR: {failure}, and nothing after it was submitted; see {failure.log}, then: {again}",
+            file=sys.stderr,
         )
-    return command, step
+        sys.exit(failure.code)
 
 
-def _machines(options: argparse.Namespace) -> None:
-    """List the machine profiles and say which one fits here."""
+def _machines(options: argparse.Namespace, check: bool) -> None:
+    """List the machine profiles and say which one fits here; or compare one with what Slurm says."""
+    if check:
+        from video_prediction_tools.config_runscripts import machines_check
+
+        machines_check.check(_machine(options, None)[0], write=options.write, overwrite=options.overwrite)
+        return
     machines = profiles.load()
     detected = profiles.detect(machines)
     if options.modules:
@@ -181,7 +265,7 @@ def _questions(step: str | None, options: argparse.Namespace) -> None:
 
 
 def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None:
-    """Gather the answers of a step or of all, and write, print, compare or only check the scripts."""
+    """Gather the answers of a step or of all, and write, print, compare, submit or only check the scripts."""
     flags = {name: value for name, value in vars(options).items() if name in answers.NAMES}
     given = answers.given(options.answers, flags, options.set)
     interactive = write and not options.no_input and sys.stdin.isatty() and sys.stdout.isatty()
@@ -193,35 +277,78 @@ def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None
     machine, reason = _machine(options, given.machine)
     if not options.print:
         print(f"machine: {machine.name} ({reason})", flush=True)
-    chain = CHAINS[options.dataset or given.dataset or "era5"] if step == "all" else (step,)
+    chain = _chain(options, given, interactive) if step == "all" else (step,)
     collected = (
         _ask_until_right(machine, chain, given)
         if interactive
         else answers.collect(Context(machine, chain, chain[0]), given, None)
     )
+    context = collected.context
     for remark in collected.remarks:
         print(remark, file=sys.stderr)
-    directory = (options.scripts_dir or rendering.directory(collected.context)).absolute()
-    scripts = [rendering.render(collected.context, name, directory) for name in chain]
+    directory = (options.scripts_dir or rendering.directory(context)).absolute()
+    scripts = {name: rendering.render(context, name, directory) for name in chain}
     if options.print or options.diff:
-        for script in scripts:
+        for script in scripts.values():
             sys.stdout.write(script.text if options.print else writing.differences(script))
         return
     if not write:
-        print(f"the answers are right for: {', '.join(script.path.name for script in scripts)}")
+        print(f"the answers are right for: {', '.join(script.path.name for script in scripts.values())}")
         return
     ask = (
         (lambda script: prompts.may_overwrite(script.path, writing.differences(script)))
         if interactive
         else None
     )
-    written = writing.write(scripts, options.overwrite, ask)
-    for script in scripts:
+    written = writing.write(list(scripts.values()), options.overwrite, ask)
+    for script in scripts.values():
         for path in (*script.beside, script.path):
             print(f"{'wrote' if path in written else 'unchanged'}: {path}")
+    if options.submit:
+        if interactive and not options.yes and not prompts.may_submit(list(scripts)):
+            raise KeyboardInterrupt
+        _submit(context, scripts, options.after)
+        return
     print("next:" if len(scripts) == 1 else "next, in this order:")
-    for script in scripts:
+    for name, script in scripts.items():
         print(f"  {script.command}")
+
+
+def _chain(options: argparse.Namespace, given: answers.Given, interactive: bool) -> tuple[str, ...]:
+    dataset = options.dataset or given.dataset
+    if dataset is None:
+        dataset = prompts.dataset() if interactive else "era5"
+    if dataset not in CHAINS:
+        raise InputError("dataset", f"unknown data set '{dataset}'", did_you_mean(dataset, CHAINS))
+    return CHAINS[dataset]
+
+
+def _submit(context: Context, scripts: dict[str, rendering.Script], after: str) -> None:
+    links = []
+    for name, script in scripts.items():
+        context.step = name
+        local = not context.slurm
+        elements = None if local else context.elements()
+        targets = STEPS[name].targets(context)
+        links.append(
+            submitting.Link(name, script.path, local, targets, elements, context.get("array_limit") or 0)
+        )
+    layout = context.layout
+    name = _chain_name(context)
+    chain = _submitting(
+        lambda: submitting.submit(layout.jobs / name, context.machine.name, links, after), name, layout
+    )
+    print(f"see: {overview.command('status', chain.name, layout)}")
+
+
+def _chain_name(context: Context) -> str:
+    """Return the name under which the steps are followed: what they are about."""
+    context.step = context.chain[-1]
+    if context.get("exp_id"):
+        return context.get("exp_id")
+    if context.step == "extract":
+        return context.layout.extracted_data.name
+    return context.get("data_name") or context.data_name(context.step)
 
 
 def _ask_until_right(

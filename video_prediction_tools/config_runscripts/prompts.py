@@ -21,6 +21,24 @@ def step() -> str:
     return select("Which runscript shall be generated?", choices=choices).unsafe_ask()
 
 
+def dataset() -> str:
+    """Ask which data set all steps are for."""
+    from questionary import Choice, select
+
+    choices = [
+        Choice(f"{'era5':<14} weather: reanalysis, an archive of yours, or synthetic", "era5"),
+        Choice(f"{'moving_mnist':<14} moving digits, to compare with computer vision", "moving_mnist"),
+    ]
+    return select("Which data set?", choices=choices).unsafe_ask()
+
+
+def may_submit(steps: list[str]) -> bool:
+    """Ask whether the scripts shall be submitted."""
+    import questionary
+
+    return questionary.confirm(f"Submit {', '.join(steps)} now?", default=True).unsafe_ask()
+
+
 def answer(question: Question, context: Context, default: Any) -> Any:
     """Ask one question; returns its value, checked (None: left open)."""
     offered = question.choices(context) if question.choices else []

@@ -1,0 +1,213 @@
+"""How far the steps of each chain have got: from their directories, their logs, and Slurm, in this order."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from video_prediction_tools.config_runscripts import joblog, slurm
+from video_prediction_tools.config_runscripts.slurm import QueuedJob
+from video_prediction_tools.errors import EXIT_START_AGAIN, InputError
+from video_prediction_tools.metadata import chains, record
+from video_prediction_tools.metadata.chains import Chain, ChainStep, Submission
+
+DONE, RUNNING, WAITING, STOPPED, FAILED, CANCELLED, NOT_STARTED = (
+    "done",
+    "running",
+    "waiting",
+    "stopped",
+    "failed",
+    "cancelled",
+    "not started",
+)
+LIVE = (RUNNING, WAITING)
+_SEVERITY = (FAILED, STOPPED, CANCELLED, NOT_STARTED, RUNNING, WAITING, DONE)  # what a sweep is called as a whole
+
+
+@dataclass
+class Unit:
+    """State of one step, or of one experiment of a sweep's step.
+
+    Arguments:
+        state: one of the words above.
+        job: id of its latest job; empty: it ran in the shell.
+        why: what is to be said of the state, or empty.
+        runs: how often it was begun.
+        stopped, failed, killed: how many runs ended so: stopped early after saving, with an error, without a word.
+        log: its log.
+        tail: last lines of the log, of a step that failed.
+        element: number of the sweep's experiment, or None.
+    """
+
+    state: str
+    job: str
+    why: str = ""
+    runs: int = 0
+    stopped: int = 0
+    failed: int = 0
+    killed: int = 0
+    log: Path | None = None
+    tail: list[str] = field(default_factory=list)
+    element: int | None = None
+
+
+@dataclass
+class StepStatus:
+    """State of one step of a chain: of its one unit, or of the experiments of its sweep."""
+
+    step: ChainStep
+    units: list[Unit]
+
+    @property
+    def state(self) -> str:
+        """The step as a whole."""
+        return next(state for state in _SEVERITY if any(unit.state == state for unit in self.units))
+
+    @property
+    def live_jobs(self) -> list[str]:
+        """The ids of its jobs that wait or run; a job array has one."""
+        jobs = (unit.job for unit in self.units if unit.state in LIVE and unit.job)
+        return list(dict.fromkeys(job.partition("_")[0] for job in jobs))
+
+    @property
+    def unfinished_elements(self) -> list[int]:
+        """Numbers of the sweep's experiments that are not done."""
+        return [unit.element for unit in self.units if unit.element is not None and unit.state != DONE]
+
+
+def of_chain(chain: Chain) -> list[StepStatus]:
+    """Return the state of each step of a chain.
+
+    Raises:
+        InputError: Slurm does not answer.
+    """
+    queued: Mapping[str, QueuedJob] = {}
+    if any(submission.job_id for step in chain.steps for submission in step.submissions):
+        queued = slurm.queue(chain.user)
+    return [StepStatus(step, _units(chain, step, queued, slurm.final_state)) for step in chain.steps]
+
+
+def _units(
+    chain: Chain, step: ChainStep, queued: Mapping[str, QueuedJob], final_state: Callable[[str], str]
+) -> list[Unit]:
+    if step.local:
+        return [_local_unit(chain, step)]
+    if step.elements is None:
+        return [_unit(step, step.submissions, None, step.targets[0], queued, final_state)]
+    units = []
+    for element, target in enumerate(step.targets, 1):
+        own = [one for one in step.submissions if one.elements is None or element in one.elements]
+        units.append(_unit(step, own, element, target, queued, final_state))
+    return units
+
+
+def _local_unit(chain: Chain, step: ChainStep) -> Unit:
+    """Return the state of a step that runs in the shell; in a sweep its script runs all experiments."""
+    if not step.submissions:
+        return Unit(NOT_STARTED, "")
+    codes = [one.exit_code for one in step.submissions]
+    last = step.submissions[-1]
+    log = joblog.follow(last.log, "")
+    unit = Unit(
+        "",
+        "",
+        runs=len(codes),
+        stopped=codes.count(EXIT_START_AGAIN),
+        failed=sum(code not in (None, 0, EXIT_START_AGAIN) for code in codes),
+        killed=codes.count(None),
+        log=log.path,
+    )
+    if last.exit_code is None and chains.is_being_changed(chain.directory):
+        unit.state, unit.killed = RUNNING, unit.killed - 1
+        return unit
+    unit.state, unit.why = _ended(step, last, log, lambda: "")
+    if unit.state == FAILED:
+        unit.tail = log.tail
+    return unit
+
+
+def _unit(
+    step: ChainStep,
+    submissions: list[Submission],
+    element: int | None,
+    target: str,
+    queued: Mapping[str, QueuedJob],
+    final_state: Callable[[str], str],
+) -> Unit:
+    if not submissions:
+        return Unit(NOT_STARTED, "", element=element)
+    last = submissions[-1]
+    logs = [joblog.follow(one.log, one.job_id, element) for one in submissions]
+    log = logs[-1]
+    job = _live_job(log.job, queued) or log.job
+    unit = Unit("", job, log=log.path, element=element)
+    for run in (run for one in logs for run in one.runs):
+        unit.runs += 1
+        unit.stopped += run.saved
+        unit.failed += run.code not in (None, 0) and not run.saved
+        unit.killed += run.code is None
+    if job in queued:
+        running = queued[job].state != "PENDING"
+        unit.killed -= running and bool(log.runs) and log.runs[-1].code is None  # that one is at work
+        unit.state, unit.why = (RUNNING if running else WAITING), _reason(queued[job], log)
+        return unit
+    unit.state, unit.why = _ended(step, last, log, lambda: final_state(job), target)
+    if unit.state == FAILED:
+        unit.tail = log.tail
+    return unit
+
+
+def _ended(
+    step: ChainStep, last: Submission, log: joblog.JobLog, final_state: Callable[[], str], *targets: str
+) -> tuple[str, str]:
+    """Return state and reason of what does not wait or run any more."""
+    if all(_made_since(step.kind, target, last.time) for target in targets or step.targets):
+        return DONE, ""
+    code = log.runs[-1].code if log.runs else last.exit_code
+    if code == 0:
+        return DONE, ""
+    if last.cancelled:
+        return CANCELLED, ""
+    if code is not None:
+        saved = code == EXIT_START_AGAIN
+        return (STOPPED, "saved before the end") if saved else (FAILED, f"exit code {code}")
+    word = final_state()
+    if log.runs or not last.job_id:
+        causes = {"TIMEOUT": "killed at the walltime", "NODE_FAIL": "its node went down"}
+        if word.startswith("CANCELLED"):
+            return CANCELLED, "by scancel"
+        return FAILED, causes.get(word, f"killed{f' ({word})' if word else ''}")
+    if word.startswith("CANCELLED") and not last.after:
+        return CANCELLED, "by scancel"
+    return NOT_STARTED, "the step before did not end well" if last.after else word
+
+
+def _made_since(kind: str, target: str, time: str) -> bool:
+    """Say whether the step's directory was finished after it was submitted (by this job, or by hand)."""
+    try:
+        found = record.find_record(Path(target))
+    except InputError:
+        return False  # damaged: the step itself says so
+    return found is not None and found.kind == kind and found.state == "done" and found.end >= time
+
+
+def _live_job(job: str, queued: Mapping[str, QueuedJob]) -> str | None:
+    """Return the id under which a job, or the present element of an array, waits or runs."""
+    if job in queued:
+        return job
+    elements = [one for one in queued if one.startswith(f"{job}_")]
+    return next((one for one in elements if queued[one].state != "PENDING"), elements[0] if elements else None)
+
+
+def _reason(job: QueuedJob, log: joblog.JobLog) -> str:
+    if job.state != "PENDING":
+        return "" if job.state == "RUNNING" else job.state.lower()
+    if log.runs and log.runs[-1].saved:
+        return "to go on from its checkpoint"
+    reasons = {
+        "Dependency": "for the step before",
+        "DependencyNeverSatisfied": "for a step that did not end well",
+        "Resources": "for free nodes",
+        "Priority": "for its turn",
+        "None": "",
+    }
+    return reasons.get(job.reason, job.reason)
