@@ -61,9 +61,15 @@ class Account:
 
 @dataclass(frozen=True)
 class Launch:
-    """How a program is started: flags of srun, the command of mpirun, the container's ways."""
+    """How a program is started: flags of srun, the command of mpirun, the container's ways.
 
+    `mpi`: what starts the ranks of a step that works with MPI under Slurm, srun (with the flags `srun_mpi`, too) or
+    mpirun.
+    """
+
+    mpi: str = "srun"
     srun: list[str] = field(default_factory=list)
+    srun_mpi: list[str] = field(default_factory=list)
     mpirun: list[str] = field(default_factory=list)
     container: str = ""
     mpi_in_container: str = ""
@@ -113,7 +119,11 @@ class StepResources:
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine profile; docs/machines.md explains the entries."""
+    """One machine profile; docs/machines.md explains the entries.
+
+    `resubmit`: how an unfinished training comes back: requeue (the same job), successor (a new one) or array (the next
+    element of a job array submitted with it).
+    """
 
     name: str
     schema: int
@@ -191,8 +201,13 @@ def _machine(name: str, content: dict[str, Any], path: Path) -> Machine:
         raise InputError(
             path, f"has schema {machine.schema}, this AMBS reads {SCHEMA}", "compare with docs/machines.md"
         )
-    if machine.scheduler not in ("slurm", "bash"):
-        raise InputError(path, f"scheduler '{machine.scheduler}' is unknown", "write slurm or bash")
+    for key, value, known in (
+        ("scheduler", machine.scheduler, ("slurm", "bash")),
+        ("resubmit", machine.resubmit, ("requeue", "successor", "array")),
+        ("launch.mpi", machine.launch.mpi, ("srun", "mpirun")),
+    ):
+        if value not in known:
+            raise InputError(path, f"{key} '{value}' is unknown", f"write {' or '.join(known)}")
     for step in machine.steps:
         if step not in STEPS:
             raise InputError(path, f"unknown step 'steps.{step}'", did_you_mean(step, STEPS))
