@@ -124,6 +124,8 @@ def test_the_users_own_machine_is_looked_at_first(tmp_path):
         ("[account]\nenv = 'X'", "'account.env' has the wrong value 'X'; give a list"),
         ("[environment.exports]\nA = 1", "'environment.exports.A' has the wrong value 1"),
         ("scheduler = 'pbs'", "scheduler 'pbs' is unknown"),
+        ("resubmit = 'again'", "resubmit 'again' is unknown; write requeue or successor or array"),
+        ("[launch]\nmpi = 'mpiexec'", "launch.mpi 'mpiexec' is unknown; write srun or mpirun"),
         ("schema = 2", "has schema 2"),
         ("name = 'x'", "unknown key 'name'"),
         ("[identify]\nhostname = ['(']", "is not a regular expression"),
