@@ -3,18 +3,21 @@
 import hashlib
 import re
 import shlex
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from video_prediction_tools import __version__
 from video_prediction_tools.config_runscripts import answers as answering
-from video_prediction_tools.config_runscripts import settings, walltime
+from video_prediction_tools.config_runscripts import containers, settings, walltime
 from video_prediction_tools.config_runscripts.context import Context
 from video_prediction_tools.config_runscripts.profiles import REPOSITORY
 from video_prediction_tools.config_runscripts.questions import asked_by
 from video_prediction_tools.config_runscripts.steps import STEPS
-from video_prediction_tools.errors import InputError
+from video_prediction_tools.errors import InputError, did_you_mean
 
 TEMPLATES = REPOSITORY / "templates"
 GENERATOR = Path(__file__).with_name("generate_runscript.py")
@@ -76,30 +79,31 @@ def render(context: Context, step_name: str, scripts: Path) -> Script:
         | step.values(context)
         | paths
     )
-    text = (
-        _environment()
-        .get_template(f"steps/{step_name}.sh.j2")
-        .render(
-            values,
-            layout="slurm.sh.j2" if context.slurm else "bash.sh.j2",
-            step=step,
-            machine=context.machine,
-            program=PROGRAMS / step.program,
-            modules=context.machine.modules(step_name),
-            exports=context.machine.exports(step_name),
-            version=__version__,
-            answers_hash=_digest(answering.as_json(saved), 12),
-            repeat=_repeat(path, step_name),
-            create_env=REPOSITORY / "env_setup" / "create_env.sh",
-            logs=scripts / "logs",
-            warn_seconds=_warn_seconds(answers.get("time")),
-            max_restarts=MOST_RESTARTS,
-            elements=context.elements(),
-            resubmit=context.machine.resubmit,
-            mpi=step.mpi,
-            repository=REPOSITORY,
+    with _template_mistakes_named():
+        text = (
+            _environment()
+            .get_template(f"steps/{step_name}.sh.j2")
+            .render(
+                values,
+                layout="slurm.sh.j2" if context.slurm else "bash.sh.j2",
+                step=step,
+                machine=context.machine,
+                program=PROGRAMS / step.program,
+                modules=context.machine.modules(step_name),
+                exports=context.machine.exports(step_name),
+                version=__version__,
+                answers_hash=_digest(answering.as_json(saved), 12),
+                repeat=_repeat(path, step_name),
+                create_env=REPOSITORY / "env_setup" / "create_env.sh",
+                logs=scripts / "logs",
+                warn_seconds=_warn_seconds(answers.get("time")),
+                max_restarts=MOST_RESTARTS,
+                elements=context.elements(),
+                resubmit=context.machine.resubmit,
+                mpi=step.mpi,
+                repository=REPOSITORY,
+            )
         )
-    )
     launcher = "sbatch" if context.slurm else "bash"
     command = f"{launcher} {shlex.quote(str(path))}"
     return Script(path, text, beside, command, scripts / "logs" if context.slurm else None)
@@ -148,7 +152,51 @@ def _environment() -> Any:
         autoescape=False,
     )
     environment.filters |= {"sh": _sh, "words": _words, "sbatch": _sbatch}
+    environment.filters |= {"mounts": containers.mounts, "assignments": containers.assignments}
+    _require_known_blocks(environment, own, ours)
     return environment
+
+
+def _require_known_blocks(environment: Any, own: Any, ours: Any) -> None:
+    """Refuse a block of a user's template that ours do not have: its lines would be left out unsaid."""
+    import jinja2
+
+    def blocks(loader: Any, name: str) -> dict[str, int]:
+        source, file, _ = loader.get_source(environment, name)
+        parsed = environment.parse(source, name, file)
+        return {block.name: block.lineno for block in parsed.find_all(jinja2.nodes.Block)}
+
+    templates = [name for name in ours.list_templates() if name.endswith(".j2")]
+    known = {block for name in templates for block in blocks(ours, name)}
+    for name in set(own.list_templates()) & set(templates):
+        for block, line in blocks(own, name).items():
+            if block not in known:
+                file = settings.directory() / "templates" / name
+                raise InputError(f"{file}:{line}", f"unknown block '{block}'", did_you_mean(block, known))
+
+
+@contextmanager
+def _template_mistakes_named() -> Iterator[None]:
+    """Say a mistake in a template (a user's, that is) with its file and line."""
+    import jinja2
+
+    try:
+        yield
+    except (jinja2.TemplateError, RecursionError) as error:
+        frames = [
+            (frame.filename, frame.lineno)
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename.endswith(".j2")
+        ]
+        file, line = (
+            (error.filename, error.lineno) if isinstance(error, jinja2.TemplateSyntaxError) else frames[-1]
+        )
+        what, remedy = f"the template cannot be used: {error}", "correct it, or move it away"
+        if isinstance(error, jinja2.TemplateNotFound):
+            what = f"there is no template '{error}'"
+        elif isinstance(error, RecursionError):
+            what, remedy = "the template extends itself", f'write {{% extends "ambs/{Path(file).name}" %}}'
+        raise InputError(f"{file}:{line}", what, remedy) from error
 
 
 def _one_line(value: Any) -> str:
