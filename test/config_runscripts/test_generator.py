@@ -447,7 +447,9 @@ def test_a_base_directory_that_cannot_be_is_not_stored(repository, run_command, 
 
 
 def test_machines(generate):
-    printed = generate("machines", "--explain", env={"SYSTEMNAME": "juwelsbooster"}, scripts=None).stdout
+    printed = generate(
+        "machines", "--explain", env={"AMBS_MACHINE": "", "SYSTEMNAME": "juwelsbooster"}, scripts=None
+    ).stdout
     assert (
         "* juwels_booster" in printed
         and "this machine: juwels_booster ($SYSTEMNAME is 'juwelsbooster')" in printed
@@ -547,7 +549,7 @@ def test_prompts_give_the_same_bytes_as_flags(type_keys, generate, chain_answers
         "",
     ]
     code, out, err = type_keys(
-        DOWN * 5 + ENTER + "".join(line + ENTER for line in lines), "--machine", "laptop", *as_flags(given)
+        DOWN * 6 + ENTER * 2 + "".join(line + ENTER for line in lines), "--machine", "laptop", *as_flags(given)
     )
     assert code == 0, err
     assert "next, in this order:" in out
@@ -716,7 +718,7 @@ def test_on_a_real_terminal(repository, tmp_path):
         encoding="utf-8",
         timeout=60,
         dimensions=(40, 140),
-        env={**os.environ, "TERM": "xterm"},
+        env={**os.environ, "TERM": "xterm", "AMBS_MACHINE": "laptop"},
     )
     for question, keys in (
         ("Which runscript", ENTER),
@@ -747,7 +749,7 @@ def test_ctrl_c_on_a_real_terminal(repository, tmp_path):
         encoding="utf-8",
         timeout=60,
         dimensions=(40, 140),
-        env={**os.environ, "TERM": "xterm"},
+        env={**os.environ, "TERM": "xterm", "AMBS_MACHINE": "laptop"},
     )
     child.expect("Which runscript")
     child.send(CTRL_C)

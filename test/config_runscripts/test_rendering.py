@@ -14,14 +14,14 @@ import pytest
 
 from video_prediction_tools.config_runscripts import answers, profiles, rendering
 from video_prediction_tools.config_runscripts.context import Context
-from video_prediction_tools.config_runscripts.steps import STEPS
+from video_prediction_tools.config_runscripts.steps import CHAINS
 from video_prediction_tools.errors import InputError
 
 MACHINES = sorted(profiles.load(Path("/nonexistent")))
 NASTY = 'it\'s a $HOME; `x` "y" \\ & ü'
 
 
-def render_all(machine_name, values, directory, chain=tuple(STEPS)):
+def render_all(machine_name, values, directory, chain=CHAINS["era5"]):
     machine = profiles.load(Path("/nonexistent"))[machine_name]
     given = answers.Given()
     if machine.scheduler == "slurm":
@@ -191,6 +191,11 @@ def test_programs_get_the_values_that_were_given(chain_answers, say_arguments, t
     scripts = render_all("laptop", values, tmp_path / NASTY)
     name = "Y2019to2019M03to04-48_32-50.00N10.00W-2t_msl"
     exp_id = "20190401T000000_anna_try"
+    split_file, hparams_file = (
+        next(str(path) for path in scripts[step].beside if f".{kind}." in path.name)
+        for step, kind in (("preprocess1", "data_split"), ("train", "model_hparams"))
+    )
+    assert Path(split_file).parent == Path(hparams_file).parent == tmp_path / NASTY
     model = f"{base}/Models/{name}/convLSTM/{exp_id}"
     expected = {
         "extract": {
@@ -214,14 +219,14 @@ def test_programs_get_the_values_that_were_given(chain_answers, say_arguments, t
             "--sw_corner": ["50", "-10"],
             "--nyx": ["32", "48"],
             "--fill": ["nearest"],
-            "--data_split": [str(tmp_path / NASTY / "preprocess_data_era5_step1.data_split.json")],
+            "--data_split": [split_file],
         },
         "preprocess2": {"--source_dir": [f"{base}/PreprocessedData/{name}"], "--sequence_length": ["20"]},
         "train": {
             "--input_dir": [f"{base}/PreprocessedData/{name}"],
             "--output_dir": [model],
             "--model": ["convLSTM"],
-            "--model_hparams": [str(tmp_path / NASTY / f"train_model_era5_{exp_id}.model_hparams.json")],
+            "--model_hparams": [hparams_file],
             "--set": ["lr=0.001", "max_epochs=2"],
             "--seed": ["7"],
         },
@@ -249,7 +254,7 @@ def test_programs_get_the_values_that_were_given(chain_answers, say_arguments, t
             f"video_prediction_tools.main_scripts.{PROGRAMS[step]}"
         ).build_parser().parse_args(words[1:])
     (split,) = (
-        text for path, text in scripts["preprocess1"].beside.items() if path.name.endswith(".data_split.json")
+        text for path, text in scripts["preprocess1"].beside.items() if str(path) == split_file
     )
     assert json.loads(split) == {
         "train": [["2019-03-01", "2019-03-22"]],
@@ -257,7 +262,7 @@ def test_programs_get_the_values_that_were_given(chain_answers, say_arguments, t
         "test": [["2019-03-25", "2019-03-31"], ["2019-04-02", "2019-04-03"]],
     }
     (hparams,) = (
-        text for path, text in scripts["train"].beside.items() if path.name.endswith(".model_hparams.json")
+        text for path, text in scripts["train"].beside.items() if str(path) == hparams_file
     )
     assert json.loads(hparams) == {"filters": [8]}
 
@@ -265,7 +270,7 @@ def test_programs_get_the_values_that_were_given(chain_answers, say_arguments, t
 def test_exit_codes_pass_through(chain_answers, say_arguments):
     venv, run = say_arguments
     scripts = render_all("laptop", chain_answers | {"venv": str(venv)}, "/scripts")
-    for step in STEPS:
+    for step in scripts:
         assert run(scripts[step], CODE="75")[0].returncode == 75
 
 
@@ -281,13 +286,11 @@ def test_slurm_scripts_start_their_program_with_srun(chain_answers, say_argument
     venv, run = say_arguments
     scripts = render_all("juwels_booster", chain_answers | {"venv": str(venv)}, "/scripts")
     job = {"SLURM_JOB_ID": "17", "SLURM_CPUS_PER_TASK": "48"}
-    for step in ("preprocess1", "train"):
+    for step, mpi in (("preprocess1", ["--mpi=pspmix"]), ("train", [])):
         done, calls = run(scripts[step], **job)
         assert done.returncode == 0, done.stderr
-        assert (
-            calls[0][:4] == ["--cpus-per-task=48", "--kill-on-bad-exit=1", "--cpu-bind=none", "python"]
-            and calls[0][-1] == "srun"
-        )
+        flags = ["--cpus-per-task=48", "--kill-on-bad-exit=1", "--cpu-bind=none", *mpi]
+        assert calls[0][: len(flags) + 1] == [*flags, "python"] and calls[0][-1] == "srun"
         done, calls = run(scripts[step])
         assert done.returncode == 2 and calls == [] and "submit it with sbatch" in done.stderr
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from video_prediction_tools.config_runscripts.profiles import Machine
-from video_prediction_tools.metadata.names import DataName, Layout, result_directory
+from video_prediction_tools.metadata.names import DataName, Layout, MovingMnistName, result_directory
 
 DATA_MAKERS = ("preprocess1", "preprocess_moving_mnist")  # the steps that decide a data name
 
@@ -79,7 +79,7 @@ class Context:
         if step == "preprocess1":
             parts = ("years", "months", "variables", "nyx", "sw_corner")
             return _era5_name(answers) if all(answers.get(part) for part in parts) else None
-        return _moving_mnist_name(answers) if answers.get("sequence_length") else None
+        return _moving_mnist_name(answers) if answers.get("fresh_train") else None
 
     def made_data_name(self) -> str | None:
         """Return the data name that an earlier step of this chain will give, or None."""
@@ -138,4 +138,10 @@ def _era5_name(answers: dict[str, Any]) -> str:
 
 
 def _moving_mnist_name(answers: dict[str, Any]) -> str:
-    raise NotImplementedError
+    source = answers["digits_from"]
+    if source == "sequences" and answers.get("digits_dir"):
+        source = "published"  # only the test split comes from the array
+    parts = ("n_digits", "size", "sequence_length", "n_train", "n_val", "n_test", "seed")
+    return str(
+        MovingMnistName(source, *(answers[part] for part in parts), fresh=answers["fresh_train"] == "yes")
+    )

@@ -135,7 +135,7 @@ def main(options: argparse.Namespace) -> None:
         else:
             _scripts(word, options, write=command != "check")
     except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
+        print("\nnothing written", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # `... --print | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -190,10 +190,13 @@ def _change_chain(command: str, name: str | None, options: argparse.Namespace) -
 
 def _submitting(start: Callable[[], Any], name: str, layout: Layout) -> Any:
     """Call what submits; where a step in the shell fails, end with its exit code and say how to go on."""
+    again = overview.command("resume", name, layout)
     try:
         return start()
+    except KeyboardInterrupt:
+        print(f"\nstopped; go on with: {again}", file=sys.stderr)
+        sys.exit(130)
     except submitting.LocalStepFailed as failure:
-        again = overview.command("resume", name, layout)
         print(
             f"ERROR: {failure}, and nothing after it was submitted; see {failure.log}, then: {again}",
             file=sys.stderr,

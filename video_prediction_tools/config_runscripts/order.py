@@ -172,5 +172,7 @@ def something_to_work_on(context: Context) -> None:
         raise InputError(
             directory,
             f"holds nothing that the step '{steps[0]}' has finished" + (f" ({there})" if there else ""),
-            f"run the step {' or '.join(map(repr, steps))} first, or give another --base_dir",
+            f"run the step '{steps[0]}' first"
+            + (f" (for Moving MNIST: '{steps[1]}')" if len(steps) > 1 else "")
+            + ", or give another --base_dir",
         )

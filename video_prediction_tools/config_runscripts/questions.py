@@ -273,6 +273,15 @@ def _digits_there(context: Context) -> None:
         )
 
 
+def _cut_from_array(context: Context) -> bool:
+    """Say whether the published array is all that there is, so that all splits are cut from its 10000 sequences."""
+    return context.get("digits_from") == "sequences" and context.get("digits_dir") is None
+
+
+def _tests_are_published(context: Context) -> bool:
+    return context.get("digits_from") == "sequences" and context.get("digits_dir") is not None
+
+
 def _digits_from(*sources: str) -> Callable[[Context], bool]:
     return lambda context: context.get("digits_from") in sources
 
@@ -511,14 +520,12 @@ QUESTIONS = (
             ("preprocess_moving_mnist",),
             kinds.integer(1, 10_000_000),
             f"Number of sequences for {purpose}",
-            optional=True,
-            rare=rare,
             default=default,
         )
-        for split, purpose, default, rare in (
-            ("train", "training", 10000, False),
-            ("val", "validation", 1000, False),
-            ("test", "test", 1000, False),
+        for split, purpose, default in (
+            ("train", "training", lambda context: 8000 if _cut_from_array(context) else 10000),
+            ("val", "validation", 1000),
+            ("test", "test", lambda context: 10000 if _tests_are_published(context) else 1000),
         )
     ),
     Question(
@@ -532,7 +539,7 @@ QUESTIONS = (
     Question(
         "size",
         ("preprocess_moving_mnist",),
-        kinds.integer(28, 1024),
+        kinds.integer(32, 1024),
         "Height and width of a frame",
         "pixels",
         default=64,
@@ -545,6 +552,15 @@ QUESTIONS = (
         "Length of a sequence",
         "context and lead frames together: 20 for 10 frames from 10 frames",
         default=20,
+    ),
+    Question(
+        "fresh_train",
+        ("preprocess_moving_mnist",),
+        kinds.choice("yes", "no"),
+        "Draw training sequences afresh in every epoch",
+        "as published models were trained; not for sequences cut from the array",
+        default="no",
+        rare=True,
     ),
     # train
     Question("model", ("train",), kinds.choice(*MODELS), "Model", default="convLSTM"),
