@@ -154,11 +154,11 @@ def collect(context: Context, given: Given, ask: Ask | None) -> Collected:
 
 
 def _answer(question: Question, context: Context, given: Given, key: str | None, ask: Ask | None) -> Any:
+    shared = context.shared(question.name) if question.shared else None
+    if shared is not None and key != f"{context.step}.{question.name}":
+        return shared  # not read again: of a short text, train has made the exp_id that postprocess needs
     if key is not None:
         return _read(question, context, given.values[key], given.where[key])
-    shared = context.shared(question.name) if question.shared else None
-    if shared is not None:
-        return shared
     default = question.default_value(context)
     return ask(question, context, default) if ask and not question.rare else default
 
