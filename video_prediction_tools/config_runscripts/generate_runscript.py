@@ -180,10 +180,10 @@ def _change_chain(command: str, name: str | None, options: argparse.Namespace) -
     layout = _layout(options)
     directory = overview.find_chain(layout, name)
     if command == "cancel":
-        jobs = submitting.cancel(directory)
+        _, jobs = submitting.cancel(directory)
         print(f"cancelled: {', '.join(jobs)}" if jobs else "nothing of it waits or runs")
         return
-    steps = _submitting(lambda: submitting.resume(directory), directory.name, layout)
+    _, steps = _submitting(lambda: submitting.resume(directory), directory.name, layout)
     print(f"started again: {', '.join(steps)}" if steps else "there is nothing to start again")
     print(f"see: {overview.command('status', directory.name, layout)}")
 

@@ -47,7 +47,7 @@ class JobLog:
         path: the latest log.
         job: id of the latest job.
         runs: all runs, the oldest first.
-        tail: last lines of the last run.
+        tail: of the last run, the lines that name an error, or else the last lines.
     """
 
     path: Path
@@ -100,18 +100,22 @@ def _follow_array(log: str, job: str) -> JobLog:
 def _read(path: Path, job: str) -> tuple[JobLog, str]:
     """Read one log; returns what it says of a job, and the id of its successor or ''."""
     found, successor = JobLog(path, job, [], []), ""
+    errors: list[str] = []
     for line in _lines(path):
         if match := _START.search(line):
             if match["job"] == job:
                 found.runs.append(Run(match["time"]))
-                found.tail = []
+                found.tail, errors = [], []
         elif match := _END.search(line):
             if match["job"] == job and found.runs:
                 found.runs[-1].end, found.runs[-1].code = match["time"], int(match["code"])
         elif match := _SUCCESSOR.search(line):
             successor = match["job"]
+        elif line.startswith("ERROR: "):
+            errors = [*errors, line.rstrip()][-_TAIL_LINES:]
         elif line.strip():
             found.tail = [*found.tail, line.rstrip()][-_TAIL_LINES:]
+    found.tail = errors or found.tail
     return found, successor
 
 

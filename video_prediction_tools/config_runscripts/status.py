@@ -69,9 +69,9 @@ class StepStatus:
         return list(dict.fromkeys(job.partition("_")[0] for job in jobs))
 
     @property
-    def unfinished_elements(self) -> list[int]:
-        """Numbers of the sweep's experiments that are not done."""
-        return [unit.element for unit in self.units if unit.element is not None and unit.state != DONE]
+    def stopped_units(self) -> list[Unit]:
+        """What is not done and neither waits nor runs: it goes on only when it is started again."""
+        return [unit for unit in self.units if unit.state not in (DONE, *LIVE)]
 
 
 def of_chain(chain: Chain) -> list[StepStatus]:

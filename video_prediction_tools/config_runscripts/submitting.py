@@ -100,17 +100,14 @@ def resume(chain_directory: Path) -> tuple[Chain, list[str]]:
     with chains.opened(chain_directory, "") as chain:
         states = status.of_chain(chain)
         # a job behind a failed one can never run: some versions of Slurm keep it in the queue all the same
-        _cancel(chain, _behind_an_ended_step(states))
-        waiting = {one.step.step: one.live_jobs[-1] for one in states if one.live_jobs}
-        again = [one for one in states if one.state not in (status.DONE, *status.LIVE)]
-        for one in _behind_an_ended_step(states):
-            waiting.pop(one.step.step)
-            again.append(one)
-        elements = {one.step.step: one.unfinished_elements for one in again if one.step.elements}
-        wanted = {one.step.step for one in again}
-        steps = [step for step in chain.steps if step.step in wanted or step.step in waiting]
-        _start(chain, steps, waiting, "", elements)
-        return chain, [step.step for step in chain.steps if step.step in wanted]
+        stuck = _behind_an_ended_step(states)
+        _cancel(chain, stuck)
+        again = [one for one in states if one.stopped_units or one in stuck]
+        waiting = {one.step.step: one.live_jobs[-1] for one in states if one.live_jobs and one not in again}
+        elements = {one.step.step: [unit.element for unit in one.stopped_units] for one in again}
+        wanted = [one.step.step for one in again]
+        _start(chain, [step for step in chain.steps if step.step in (*wanted, *waiting)], waiting, "", elements)
+        return chain, wanted
 
 
 def cancel(chain_directory: Path) -> tuple[Chain, list[str]]:
@@ -129,9 +126,9 @@ def _behind_an_ended_step(states: list[status.StepStatus]) -> list[status.StepSt
     """Return the steps whose jobs wait for one that has ended, and not well."""
     behind, broken = [], False
     for one in states:
-        if broken and one.state == status.WAITING:
+        if broken and one.state == status.WAITING and one.step.elements is None:
             behind.append(one)
-        broken = broken or one.state not in (status.DONE, *status.LIVE)
+        broken = broken or bool(one.stopped_units)
     return behind
 
 
