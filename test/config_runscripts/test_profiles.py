@@ -126,6 +126,11 @@ def test_the_users_own_machine_is_looked_at_first(tmp_path):
         ("scheduler = 'pbs'", "scheduler 'pbs' is unknown"),
         ("resubmit = 'again'", "resubmit 'again' is unknown; write requeue or successor or array"),
         ("[launch]\nmpi = 'mpiexec'", "launch.mpi 'mpiexec' is unknown; write srun or mpirun"),
+        (
+            "[steps.train]\ntime = '24h'",
+            "steps.train.time '24h' is no walltime; write hh:mm:ss or d-hh:mm:ss",
+        ),
+        ("[[partitions]]\nname = 'a'\nmax_time = '1:0'", "partitions.max_time '1:0' is no walltime"),
         ("schema = 2", "has schema 2"),
         ("name = 'x'", "unknown key 'name'"),
         ("[identify]\nhostname = ['(']", "is not a regular expression"),

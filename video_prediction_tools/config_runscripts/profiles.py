@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from video_prediction_tools.config_runscripts import settings
+from video_prediction_tools.config_runscripts import settings, walltime
 from video_prediction_tools.config_runscripts.steps import STEPS
 from video_prediction_tools.errors import InputError, did_you_mean
 
@@ -27,7 +27,10 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Partition:
-    """A Slurm partition; 0 or '' means unknown and is not checked. `devel` is never chosen without asking."""
+    """A Slurm partition; 0 or '' means unknown and is not checked (but where `cores` are known, 0 `gpus` are none).
+
+    `default`: jobs that name no partition go there. `devel`: for short tests, proposed last.
+    """
 
     name: str
     cores: int = 0
@@ -38,6 +41,7 @@ class Partition:
     max_nodes: int = 0
     max_time: str = ""
     exclusive: bool = False
+    default: bool = False
     devel: bool = False
 
 
@@ -103,7 +107,8 @@ class Paths:
 class StepResources:
     """What one step gets. `local`: run by bash, also where there is Slurm (no internet on compute nodes).
 
-    `modules` take the place of the general ones, `exports` are added.
+    `needs_container`: without one the step would not work, or not use the GPUs. `modules` take the place of the general
+    ones, `exports` are added.
     """
 
     local: bool = False
@@ -113,6 +118,7 @@ class StepResources:
     cpus: int = 1
     gpus: int = 0
     time: str = "01:00:00"
+    needs_container: bool = False
     modules: list[str] | None = None
     exports: dict[str, str] = field(default_factory=dict)
 
@@ -147,6 +153,10 @@ class Machine:
     def step(self, name: str) -> StepResources:
         """Return the resources of a step."""
         return self.steps.get(name, StepResources())
+
+    def partition(self, name: str) -> Partition | None:
+        """Return a partition by name, the site's default by ''; None: the profile does not know it."""
+        return next((one for one in self.partitions if one.name == name or (not name and one.default)), None)
 
     def runs_with_slurm(self, step: str) -> bool:
         """Say whether a step is submitted to Slurm here."""
@@ -211,6 +221,12 @@ def _machine(name: str, content: dict[str, Any], path: Path) -> Machine:
     for step in machine.steps:
         if step not in STEPS:
             raise InputError(path, f"unknown step 'steps.{step}'", did_you_mean(step, STEPS))
+    times = [(f"steps.{name}.time", step.time) for name, step in machine.steps.items()]
+    for key, time in times + [
+        ("partitions.max_time", one.max_time) for one in machine.partitions if one.max_time
+    ]:
+        if not re.fullmatch(walltime.FORM, time):
+            raise InputError(path, f"{key} '{time}' is no walltime", "write hh:mm:ss or d-hh:mm:ss")
     for pattern in machine.identify.hostname:
         try:
             re.compile(pattern)
