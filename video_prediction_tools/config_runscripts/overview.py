@@ -175,7 +175,8 @@ def next_action(overview: Overview, layout: Layout) -> str:
     if troubled is None:
         return "nothing: it goes on by itself"
     mend = {
-        status.FAILED: f"mend what stopped '{troubled.step.step}' (see its log), then: ",
+        status.FAILED: f"mend what stopped '{troubled.step.step}' (see its log; if an answer is wrong, write the "
+        "step again with --submit), then: ",
         status.STOPPED: "go on with: ",
     }.get(troubled.state, "start what is missing with: ")
     return mend + command("resume", overview.chain.name, layout)

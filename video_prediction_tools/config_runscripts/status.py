@@ -20,6 +20,7 @@ DONE, RUNNING, WAITING, STOPPED, FAILED, CANCELLED, NOT_STARTED = (
     "not started",
 )
 LIVE = (RUNNING, WAITING)
+_BY_SIGNAL = 143  # exit code of a job script that was ended by TERM: cancelled, preempted, or out of time
 _SEVERITY = (FAILED, STOPPED, CANCELLED, NOT_STARTED, RUNNING, WAITING, DONE)  # what a sweep is called as a whole
 
 
@@ -143,8 +144,8 @@ def _unit(
     for run in (run for one in logs for run in one.runs):
         unit.runs += 1
         unit.stopped += run.saved
-        unit.failed += run.code not in (None, 0) and not run.saved
-        unit.killed += run.code is None
+        unit.failed += run.code not in (None, 0, _BY_SIGNAL) and not run.saved
+        unit.killed += run.code in (None, _BY_SIGNAL)
     if job in queued:
         running = queued[job].state != "PENDING"
         unit.killed -= running and bool(log.runs) and log.runs[-1].code is None  # that one is at work
@@ -167,17 +168,15 @@ def _ended(
         return DONE, ""
     if last.cancelled:
         return CANCELLED, ""
-    if code is not None:
+    if code not in (None, _BY_SIGNAL):
         saved = code == EXIT_START_AGAIN
         return (STOPPED, "saved before the end") if saved else (FAILED, f"exit code {code}")
     word = final_state()
+    if word.startswith("CANCELLED") and (log.runs or not last.after):
+        return CANCELLED, "by scancel"
     if log.runs or not last.job_id:
         causes = {"TIMEOUT": "killed at the walltime", "NODE_FAIL": "its node went down"}
-        if word.startswith("CANCELLED"):
-            return CANCELLED, "by scancel"
         return FAILED, causes.get(word, f"killed{f' ({word})' if word else ''}")
-    if word.startswith("CANCELLED") and not last.after:
-        return CANCELLED, "by scancel"
     return NOT_STARTED, "the step before did not end well" if last.after else word
 
 
