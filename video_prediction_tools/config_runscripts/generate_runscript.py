@@ -13,6 +13,8 @@ if not __package__:  # started as a file: the packages are those of the clone th
 
 from video_prediction_tools.config_runscripts import (  # noqa: E402
     answers,
+    containers,
+    limits,
     overview,
     profiles,
     prompts,
@@ -289,12 +291,15 @@ def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None
     context = collected.context
     for remark in collected.remarks:
         print(remark, file=sys.stderr)
+    costs = _within_limits(context)
     directory = (options.scripts_dir or rendering.directory(context)).absolute()
     scripts = {name: rendering.render(context, name, directory) for name in chain}
     if options.print or options.diff:
         for script in scripts.values():
             sys.stdout.write(script.text if options.print else writing.differences(script))
         return
+    for line in costs:
+        print(line)
     if not write:
         print(f"the answers are right for: {', '.join(script.path.name for script in scripts.values())}")
         return
@@ -315,6 +320,10 @@ def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None
     print("next:" if len(scripts) == 1 else "next, in this order:")
     for name, script in scripts.items():
         print(f"  {script.command}")
+        context.step = name
+        if context.slurm and context.get("tf_container"):
+            print("  or, to try it at once in an allocation of ten minutes:")
+            print(f"  {containers.interactive_command(machine, context.answers[name], script.path)}")
 
 
 def _chain(options: argparse.Namespace, given: answers.Given, interactive: bool) -> tuple[str, ...]:
@@ -324,6 +333,22 @@ def _chain(options: argparse.Namespace, given: answers.Given, interactive: bool)
     if dataset not in CHAINS:
         raise InputError("dataset", f"unknown data set '{dataset}'", did_you_mean(dataset, CHAINS))
     return CHAINS[dataset]
+
+
+def _within_limits(context: Context) -> list[str]:
+    """Compare what each step asks for with what the machine gives; return a line on what each can cost.
+
+    Raises:
+        InputError: the machine will not take a step.
+    """
+    lines = []
+    for name in context.chain:
+        context.step = name
+        asked = {**context.answers[name], "elements": context.elements()}
+        limits.check(context.machine, name, asked)
+        if cost := limits.cost(context.machine, name, asked):
+            lines.append(f"{name}: {cost}")
+    return lines
 
 
 def _submit(context: Context, scripts: dict[str, rendering.Script], after: str) -> None:
