@@ -168,12 +168,13 @@ def test_compute_nodes_without_internet_do_not_download():
     )
 
 
-def test_a_step_that_needs_a_container():
-    needing = dataclasses.replace(JUWELS.step("train"), needs_container=True)
-    machine = dataclasses.replace(JUWELS, arch="aarch64", steps={**JUWELS.steps, "train": needing})
-    limits.check(machine, "train", asked(machine, "train"))
+@pytest.mark.parametrize("step", ["train", "postprocess"])
+def test_a_step_that_needs_a_container(step):
+    machine = MACHINES["jupiter"]
+    limits.check(machine, step, asked(machine, step))
     with pytest.raises(InputError, match="uses no GPU on aarch64.*; give --tf_container <image>.sif"):
-        limits.check(machine, "train", asked(machine, "train", tf_container=None))
+        limits.check(machine, step, asked(machine, step, tf_container=None))
+    limits.check(machine, "preprocess1", asked(machine, "preprocess1", tf_container=None))
 
 
 def test_unknown_limits_are_not_checked():

@@ -15,7 +15,15 @@ def machines(tmp_path_factory):
 
 
 def test_the_built_in_profiles(machines):
-    assert sorted(machines) == ["generic_slurm", "hdfml", "juwels", "juwels_booster", "laptop"]
+    assert sorted(machines) == [
+        "generic_slurm",
+        "hdfml",
+        "jupiter",
+        "jurecadc",
+        "juwels",
+        "juwels_booster",
+        "laptop",
+    ]
     for machine in machines.values():
         assert set(machine.steps) == set(STEPS)
         assert machine.title and machine.checked
@@ -58,6 +66,10 @@ def detect(machines, hostname="somewhere", systemname=NO_FILE, commands=(), **en
         ("jwb0129.juwels", "juwels_booster"),
         ("hdfmll01.fz-juelich.de", "hdfml"),
         ("hdfml01", "hdfml"),
+        ("jrlogin12.jureca", "jurecadc"),
+        ("jrc0450", "jurecadc"),
+        ("jpbl-s01-02", "jupiter"),
+        ("jpbo-001-48.jupiter", "jupiter"),
         ("juwels-fan.example.org", "laptop"),
         ("jwlogin", "laptop"),
         ("anna-laptop", "laptop"),
@@ -76,9 +88,9 @@ def test_the_machine_knows_its_name_best(machines, tmp_path):
 
 
 def test_unknown_names_fall_through_and_say_so(machines, tmp_path):
-    found = detect(machines, SYSTEMNAME="jupiter", commands=("sbatch",))
+    found = detect(machines, SYSTEMNAME="deep", commands=("sbatch",))
     assert found.name == "generic_slurm"
-    assert "$SYSTEMNAME is 'jupiter': no machine fits" in found.explanation
+    assert "$SYSTEMNAME is 'deep': no machine fits" in found.explanation
     assert "host name is 'somewhere': no machine fits" in found.explanation
     assert found.explanation[-1] == "command 'sbatch' is there: generic_slurm"
     assert detect(machines).explanation[-2:] == ["command 'sbatch' is not there", "always: laptop"]

@@ -183,7 +183,7 @@ def _check_container(machine: Machine, step: str, answers: Answers) -> None:
         raise InputError(
             "--tf_container",
             f"{step} needs a container on {machine.title} ({why})",
-            "give --tf_container <image>.sif; docs/machines.md says how to make one",
+            "give --tf_container <image>.sif; docs/containers.md says how to make one",
         )
 
 
