@@ -394,7 +394,11 @@ def _ask_until_right(
 
     while True:
         collected = answers.collect(Context(machine, chain, chain[0]), given, ask)
-        decision = prompts.summary(collected.context)
+        try:
+            problem, costs = "", _within_limits(collected.context)
+        except InputError as error:
+            problem, costs = str(error), []
+        decision = prompts.summary(collected.context, costs, problem)
         if decision == prompts.WRITE:
             return collected
         if decision == prompts.CANCEL:

@@ -96,8 +96,13 @@ def _show_help(question: Question) -> None:
         questionary.print(f"  {question.help}", style="fg:ansibrightblack")
 
 
-def summary(context: Context) -> str:
-    """Show all answers and ask what to do with them."""
+def summary(context: Context, costs: list[str], problem: str) -> str:
+    """Show all answers and ask what to do with them.
+
+    Arguments:
+        costs: a line for each step that can cost something.
+        problem: why the machine will not take the answers; empty: it will.
+    """
     from questionary import Choice, select
 
     shown: set[tuple[str, str]] = set()
@@ -112,11 +117,11 @@ def summary(context: Context) -> str:
             if (question.name, text) not in shown:  # in a chain, what the steps share stands there once
                 print(f"  {question.name:<18} {text}")
                 shown.add((question.name, text))
-    print()
+    print("", *costs, *([problem] if problem else []), sep="\n")
     return select(
         "Are these answers right?",
         choices=[
-            Choice("write the script", WRITE),
+            Choice("write the script", WRITE, disabled="the machine will not take them" if problem else None),
             Choice("change an answer", CHANGE),
             Choice("cancel", CANCEL),
         ],
