@@ -44,13 +44,14 @@ def test_steps_fit_onto_their_partitions(machines):
             assert not partition.max_time or resources.time <= partition.max_time
 
 
-def detect(machines, hostname="somewhere", systemname=NO_FILE, commands=(), **environment):
+def detect(machines, hostname="somewhere", systemname=NO_FILE, commands=(), configurations=(), **environment):
     return profiles.detect(
         machines,
         environment=environment,
         hostname=hostname,
         systemname_file=systemname,
-        which=lambda command: command if command in commands else None,
+        which=lambda command: f"/nonexistent/bin/{command}" if command in commands else None,
+        configurations=configurations,
     )
 
 
@@ -87,13 +88,74 @@ def test_the_machine_knows_its_name_best(machines, tmp_path):
     assert detect(machines, SYSTEMNAME="hdfml", AMBS_MACHINE="laptop").name == "laptop"
 
 
-def test_unknown_names_fall_through_and_say_so(machines, tmp_path):
-    found = detect(machines, SYSTEMNAME="deep", commands=("sbatch",))
-    assert found.name == "generic_slurm"
-    assert "$SYSTEMNAME is 'deep': no machine fits" in found.explanation
-    assert "host name is 'somewhere': no machine fits" in found.explanation
-    assert found.explanation[-1] == "command 'sbatch' is there: generic_slurm"
-    assert detect(machines).explanation[-2:] == ["command 'sbatch' is not there", "always: laptop"]
+def test_unknown_names_fall_through_and_say_so(machines):
+    found = detect(machines, SYSTEMNAME="deep", commands=("sbatch",), SLURM_CONF="/x/slurm.conf")
+    assert (found.name, found.reason) == (
+        "generic_slurm",
+        "command 'sbatch' is there, and a cluster ($SLURM_CONF)",
+    )
+    assert found.explanation[:5] == [
+        "$AMBS_MACHINE is not set: no machine fits",
+        "$SYSTEMNAME is 'deep': no machine fits",
+        "/nonexistent/systemname is not there: no machine fits",
+        "host name is 'somewhere': no machine fits",
+        "command 'sbatch' is there, and a cluster ($SLURM_CONF): generic_slurm",
+    ]
+
+
+def test_every_profile_says_why_not(machines):
+    found = detect(machines, hostname="jwlogin04", AMBS_MACHINE="hdfml")
+    assert found.explanation[0] == "$AMBS_MACHINE is 'hdfml': hdfml"
+    assert found.explanation[1:] == [
+        "not generic_slurm: command 'sbatch' is not there",
+        r"not jupiter: $SYSTEMNAME is not there; /nonexistent/systemname is not there; "
+        r"host name is not like ^jpbl-s\d\d-\d\d or ^jpbo-\d{3}-\d\d",
+        r"not jurecadc: $SYSTEMNAME is not there; /nonexistent/systemname is not there; "
+        r"host name is not like ^jrlogin(0[1-9]|1[0-2])(i|\.|$) or ^jrc\d{4}",
+        "not juwels: hdfml is found before (host name is 'jwlogin04' would fit)",
+        r"not juwels_booster: $SYSTEMNAME is not there; /nonexistent/systemname is not there; "
+        r"host name is not like ^jwlogin2[1-4](i|\.|$) or ^jwb\d{4}",
+        "not laptop: hdfml is found before (always would fit)",
+    ]
+    for name in machines:
+        others = detect(machines, AMBS_MACHINE=name).explanation[1:]
+        assert [line.split(":")[0] for line in others] == [
+            f"not {other}" for other in machines if other != name
+        ]
+
+
+def test_slurms_commands_without_a_cluster_do_not_make_one(machines, tmp_path):
+    """Debian's slurm-client can be installed on a laptop."""
+    found = detect(machines, commands=("sbatch",))
+    assert found.name == "laptop"
+    assert (
+        "not generic_slurm: command 'sbatch' is there, but no cluster: neither $SLURM_CONF nor a slurm.conf"
+        in (found.explanation)
+    )
+    configuration = tmp_path / "slurm.conf"
+    assert detect(machines, commands=("sbatch",), configurations=[configuration]).name == "laptop"
+    configuration.touch()
+    found = detect(machines, commands=("sbatch",), configurations=[configuration])
+    assert found.name == "generic_slurm" and str(configuration) in found.reason
+    assert detect(machines, configurations=[configuration]).name == "laptop"
+    for variable in ("SLURM_CONF", "SLURM_CONF_SERVER"):
+        assert detect(machines, commands=("sbatch",), **{variable: "host"}).name == "generic_slurm"
+
+
+def test_a_slurm_that_a_site_has_built_itself(machines, tmp_path):
+    sbatch, configuration = tmp_path / "bin" / "sbatch", tmp_path / "etc" / "slurm.conf"
+    for path in (sbatch, configuration):
+        path.parent.mkdir()
+        path.touch()
+    found = profiles.detect(
+        machines,
+        environment={},
+        hostname="x",
+        systemname_file=NO_FILE,
+        which=lambda _: str(sbatch),
+        configurations=(),
+    )
+    assert found.name == "generic_slurm" and str(configuration) in found.reason
 
 
 def test_a_wrong_variable_is_an_error(machines):
@@ -117,7 +179,11 @@ def test_the_users_own_machine_is_looked_at_first(tmp_path):
     (tmp_path / "ours.toml").write_text(
         'schema = 1\ntitle = "Ours"\nscheduler = "slurm"\n[identify]\ncommand = "sbatch"\n'
     )
-    assert detect(profiles.load(tmp_path), commands=("sbatch",)).name == "ours"
+    machines = profiles.load(tmp_path)
+    assert detect(machines, commands=("sbatch",), SLURM_CONF="/x").name == "ours"
+    (tmp_path / "ours.toml").write_text('schema = 1\ntitle = "Ours"\nscheduler = "slurm"\n')
+    why = "not ours: it has no rule; give --machine, or set $AMBS_MACHINE"
+    assert why in detect(profiles.load(tmp_path)).explanation
 
 
 @pytest.mark.parametrize(

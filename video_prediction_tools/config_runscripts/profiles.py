@@ -10,7 +10,7 @@ import re
 import shutil
 import socket
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,12 @@ from video_prediction_tools.errors import InputError, did_you_mean
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUILT_IN = REPOSITORY / "templates" / "machines"
 SYSTEMNAME_FILE = Path("/etc/FZJ/systemname")  # at JSC every machine names itself there and in $SYSTEMNAME
+SLURM_COMMANDS = ("sbatch", "srun", "sinfo", "squeue")
+SLURM_CONFIGURATIONS = (
+    Path("/etc/slurm/slurm.conf"),
+    Path("/etc/slurm-llnl/slurm.conf"),  # Debian until 2021
+    Path("/run/slurm/conf/slurm.conf"),  # where a server hands it out
+)
 SCHEMA = 1
 
 
@@ -47,7 +53,10 @@ class Partition:
 
 @dataclass(frozen=True)
 class Identify:
-    """How a machine is recognised: its name for itself, patterns of host names, a command, always."""
+    """How a machine is recognised: its name for itself, patterns of host names, a command, always.
+
+    A `command` of Slurm's fits only where there is a cluster.
+    """
 
     systemname: list[str] = field(default_factory=list)
     hostname: list[str] = field(default_factory=list)
@@ -295,11 +304,26 @@ def _type_name(kind: Any) -> str:
 
 @dataclass(frozen=True)
 class Detected:
-    """The machine that was found, and for each rule that was tried what it said."""
+    """The machine that was found, the rule that decided, what each rule said, and why not the other profiles."""
 
     name: str
     reason: str
     explanation: list[str]
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """One way to recognise a machine.
+
+    Arguments:
+        said: what is known here, for example "host name is 'jwlogin04'".
+        fits: whether that is what a profile asks for.
+        misfit: why it is not; '' where the profile does not ask for it.
+    """
+
+    said: str
+    fits: Callable[[Machine], bool]
+    misfit: Callable[[Machine], str]
 
 
 def detect(
@@ -309,60 +333,104 @@ def detect(
     hostname: str | None = None,
     systemname_file: Path = SYSTEMNAME_FILE,
     which: Callable[[str], str | None] = shutil.which,
+    configurations: Sequence[Path] = SLURM_CONFIGURATIONS,
 ) -> Detected:
     """Find out on which machine we are.
 
     Order: ``$AMBS_MACHINE``, ``$SYSTEMNAME``, /etc/FZJ/systemname, host name (full and short), a command that
-    exists, the machine that always fits.
+    exists (those of Slurm only where there is a cluster, too), the machine that always fits.
 
     Raises:
         InputError: ``$AMBS_MACHINE`` names an unknown machine, or none fits.
     """
-    hostname = hostname or socket.gethostname()
-    explanation: list[str] = []
-
-    def first(rule: str, fits: Callable[[Machine], bool]) -> Detected | None:
-        found = next((name for name, machine in machines.items() if fits(machine)), None)
-        explanation.append(f"{rule}: {found or 'no machine fits'}")
-        return Detected(found, rule, explanation) if found else None
-
     forced = environment.get("AMBS_MACHINE")
     if forced:
         require_known(forced, machines, "$AMBS_MACHINE")
-        return Detected(forced, f"$AMBS_MACHINE is '{forced}'", [f"$AMBS_MACHINE is '{forced}': {forced}"])
-    explanation.append("$AMBS_MACHINE is not set")
-    for source, name in (
-        ("$SYSTEMNAME", environment.get("SYSTEMNAME")),
-        (systemname_file, _first_line(systemname_file)),
-    ):
-        if not name:
-            explanation.append(f"{source} is not there")
-        elif found := first(
-            f"{source} is '{name}'", lambda machine, name=name: name in machine.identify.systemname
-        ):
-            return found
-    hosts = {hostname, hostname.split(".")[0]}
-    if found := first(
-        f"host name is '{hostname}'",
-        lambda machine: any(
-            re.search(pattern, host) for pattern in machine.identify.hostname for host in hosts
-        ),
-    ):
-        return found
-    for command in dict.fromkeys(
+    commands = dict.fromkeys(
         machine.identify.command for machine in machines.values() if machine.identify.command
-    ):
-        if not which(command):
-            explanation.append(f"command '{command}' is not there")
-        elif found := first(
-            f"command '{command}' is there", lambda machine, c=command: machine.identify.command == c
-        ):
-            return found
-    if found := first("always", lambda machine: machine.identify.always):
-        return found
+    )
+    rules = [
+        _forced(forced),
+        _calls_itself("$SYSTEMNAME", environment.get("SYSTEMNAME")),
+        _calls_itself(systemname_file, _first_line(systemname_file)),
+        _host_name(hostname or socket.gethostname()),
+        *(_command(command, which(command), environment, configurations) for command in commands),
+        _Rule("always", lambda machine: machine.identify.always, lambda machine: ""),
+    ]
+    said = []
+    for rule in rules:
+        name = next((name for name, machine in machines.items() if rule.fits(machine)), None)
+        said.append(f"{rule.said}: {name or 'no machine fits'}")
+        if name:
+            others = [machine for machine in machines.values() if machine.name != name]
+            return Detected(name, rule.said, said + [_why_not(machine, rules, name) for machine in others])
     raise InputError(
         "machine", "no profile fits this machine", f"give --machine; known are: {', '.join(machines)}"
     )
+
+
+def _forced(name: str | None) -> _Rule:
+    said = f"$AMBS_MACHINE is '{name}'" if name else "$AMBS_MACHINE is not set"
+    return _Rule(said, lambda machine: machine.name == name, lambda machine: "")
+
+
+def _calls_itself(source: object, name: str | None) -> _Rule:
+    said = f"{source} is '{name}'" if name else f"{source} is not there"
+
+    def misfit(machine: Machine) -> str:
+        known = " or ".join(machine.identify.systemname)
+        return known and (f"{said}, not {known}" if name else said)
+
+    return _Rule(said, lambda machine: name in machine.identify.systemname, misfit)
+
+
+def _host_name(name: str) -> _Rule:
+    def fits(machine: Machine) -> bool:
+        hosts = (name, name.split(".")[0])
+        return any(re.search(pattern, host) for pattern in machine.identify.hostname for host in hosts)
+
+    def misfit(machine: Machine) -> str:
+        patterns = " or ".join(machine.identify.hostname)
+        return patterns and f"host name is not like {patterns}"
+
+    return _Rule(f"host name is '{name}'", fits, misfit)
+
+
+def _command(
+    command: str, path: str | None, environment: Mapping[str, str], configurations: Sequence[Path]
+) -> _Rule:
+    """Look for a command; Slurm's can be installed where there is no cluster."""
+    there, said = path is not None, f"command '{command}' is {'' if path else 'not '}there"
+    if path and command in SLURM_COMMANDS:
+        cluster = _cluster(Path(path), environment, configurations)
+        there = cluster is not None
+        said += (
+            f", and a cluster ({cluster})"
+            if cluster
+            else ", but no cluster: neither $SLURM_CONF nor a slurm.conf"
+        )
+    return _Rule(
+        said,
+        lambda machine: there and machine.identify.command == command,
+        lambda machine: said if machine.identify.command == command else "",
+    )
+
+
+def _cluster(command: Path, environment: Mapping[str, str], configurations: Sequence[Path]) -> str | None:
+    """Return where Slurm's commands learn of a cluster, None: nowhere."""
+    for variable in ("SLURM_CONF", "SLURM_CONF_SERVER"):
+        if environment.get(variable):
+            return f"${variable}"
+    own = command.resolve().parents[1] / "etc" / "slurm.conf"  # where a site has built Slurm itself
+    return next((str(path) for path in [*configurations, own] if path.exists()), None)
+
+
+def _why_not(machine: Machine, rules: list[_Rule], found: str) -> str:
+    fitting = next((rule.said for rule in rules if rule.fits(machine)), None)
+    if fitting:
+        return f"not {machine.name}: {found} is found before ({fitting} would fit)"
+    misfits = "; ".join(filter(None, (rule.misfit(machine) for rule in rules)))
+    return f"not {machine.name}: {misfits or 'it has no rule; give --machine, or set $AMBS_MACHINE'}"
 
 
 def require_known(name: str, machines: dict[str, Machine], flag: str = "--machine") -> Machine:
