@@ -54,9 +54,13 @@ def submit_all(generate, tmp_path):
     def submit(exp_id, answers, *words, code=0, env=None):
         file = tmp_path / "answers.json"
         resources = {"venv": sys.prefix, "preprocess1": {"tasks": 2}, "preprocess2": {"tasks": 2}}
-        file.write_text(json.dumps({"exp_id": f"{EXP}_{exp_id}", "model_hparams": HPARAMS, **resources, **answers}))
+        file.write_text(
+            json.dumps({"exp_id": f"{EXP}_{exp_id}", "model_hparams": HPARAMS, **resources, **answers})
+        )
         scripts = ["--scripts_dir", tmp_path / "scripts"]
-        return generate("all", "--answers", file, *scripts, "--no-input", "--submit", *words, code=code, env=env)
+        return generate(
+            "all", "--answers", file, *scripts, "--no-input", "--submit", *words, code=code, env=env
+        )
 
     return submit
 
@@ -121,7 +125,9 @@ def test_a_step_that_fails(slurm, generate, submit_all, base, tmp_path):
     shown = generate("status", "bad").stdout
     assert "failed (exit code 2)" in shown and "| ERROR: " in shown and "'filters' is 0" in shown
     assert f"resume {EXP}_bad --base_dir {base}" in chain["next"]
-    prepared = {path: path.stat().st_mtime_ns for path in base.rglob("PreprocessedData/**/*") if path.is_file()}
+    prepared = {
+        path: path.stat().st_mtime_ns for path in base.rglob("PreprocessedData/**/*") if path.is_file()
+    }
 
     hparams.write_text(json.dumps(HPARAMS))
     said = generate("resume", "bad").stdout

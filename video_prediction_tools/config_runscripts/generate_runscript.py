@@ -83,7 +83,10 @@ def build_parser() -> Parser:
         help="submit the scripts, each after the one before; what needs no Slurm is run at once",
     )
     parser.add_argument(
-        "--after", default="", metavar="JOBID", help="with --submit: a job that must end well before the first"
+        "--after",
+        default="",
+        metavar="JOBID",
+        help="with --submit: a job that must end well before the first",
     )
     parser.add_argument("--yes", action="store_true", help="with --submit: do not ask before submitting")
     parser.add_argument("--json", action="store_true", help="with status: print JSON")
@@ -160,7 +163,9 @@ def _words(options: argparse.Namespace) -> tuple[str, str | None]:
 
 def _layout(options: argparse.Namespace) -> Layout:
     """Return where things lie below the base directory, from --base_dir, the user's setting or the profile."""
-    base = getattr(options, "base_dir", None) or settings.base_dir() or _machine(options, None)[0].base_dir(None)
+    base = (
+        getattr(options, "base_dir", None) or settings.base_dir() or _machine(options, None)[0].base_dir(None)
+    )
     if base is None:
         raise InputError("--base_dir", "is missing", "give it, or set it with setup_runscript_templates.sh")
     return Layout(Path(base).expanduser().absolute())

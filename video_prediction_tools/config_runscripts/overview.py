@@ -36,7 +36,14 @@ class Overview:
     def state(self) -> str:
         """The chain as a whole: what is live goes before what ended badly, and that before done."""
         states = [one.state for one in self.steps]
-        order = (status.FAILED, *status.LIVE, status.STOPPED, status.CANCELLED, status.NOT_STARTED, status.DONE)
+        order = (
+            status.FAILED,
+            *status.LIVE,
+            status.STOPPED,
+            status.CANCELLED,
+            status.NOT_STARTED,
+            status.DONE,
+        )
         return next(state for state in order if state in states)
 
 
@@ -131,10 +138,14 @@ def _step_lines(one: StepStatus) -> list[str]:
     width = 24
     if len(one.units) == 1:
         return _unit_lines(f"  {one.step.step:<{width}}", one.units[0])
-    counts = {state: sum(unit.state == state for unit in one.units) for state in (unit.state for unit in one.units)}
+    counts = {
+        state: sum(unit.state == state for unit in one.units) for state in (unit.state for unit in one.units)
+    }
     jobs = ", ".join(dict.fromkeys(unit.job.partition("_")[0] for unit in one.units if unit.job))
     told = ", ".join(f"{count} {state}" for state, count in counts.items())
-    text = [f"  {one.step.step:<{width}}{one.state:<12} {_job(jobs):<10} {len(one.units)} experiments: {told}"]
+    text = [
+        f"  {one.step.step:<{width}}{one.state:<12} {_job(jobs):<10} {len(one.units)} experiments: {told}"
+    ]
     trouble = [unit for unit in one.units if unit.state in _NOT_WELL]
     for unit in trouble[:_LISTED]:
         text += _unit_lines(f"    {f'experiment {unit.element}':<{width - 2}}", unit)

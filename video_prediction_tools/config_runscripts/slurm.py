@@ -115,7 +115,12 @@ def cancel(jobs: Iterable[str]) -> None:
 def _run(command: list[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, env=environment, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            env=environment,
+            stdin=subprocess.DEVNULL,
         )
     except FileNotFoundError:
         raise InputError(
@@ -126,5 +131,7 @@ def _run(command: list[str], environment: dict[str, str] | None = None) -> subpr
 
 
 def _last_line(text: str) -> str:
-    lines = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in text.splitlines() if line.strip()]
+    lines = [
+        line.removeprefix("sbatch: ").removeprefix("error: ") for line in text.splitlines() if line.strip()
+    ]
     return lines[-1] if lines else "no reason is given"

@@ -21,7 +21,15 @@ DONE, RUNNING, WAITING, STOPPED, FAILED, CANCELLED, NOT_STARTED = (
 )
 LIVE = (RUNNING, WAITING)
 _BY_SIGNAL = 143  # exit code of a job script that was ended by TERM: cancelled, preempted, or out of time
-_SEVERITY = (FAILED, STOPPED, CANCELLED, NOT_STARTED, RUNNING, WAITING, DONE)  # what a sweep is called as a whole
+_SEVERITY = (
+    FAILED,
+    STOPPED,
+    CANCELLED,
+    NOT_STARTED,
+    RUNNING,
+    WAITING,
+    DONE,
+)  # what a sweep is called as a whole
 
 
 @dataclass
@@ -75,8 +83,12 @@ class StepStatus:
         return [unit for unit in self.units if unit.state not in (DONE, *LIVE)]
 
 
-def of_chain(chain: Chain) -> list[StepStatus]:
+def of_chain(chain: Chain, held: bool = False) -> list[StepStatus]:
     """Return the state of each step of a chain.
+
+    Arguments:
+        chain: the chain.
+        held: it is opened for changing by this process, so that nobody else runs a step of it in a shell.
 
     Raises:
         InputError: Slurm does not answer.
@@ -84,14 +96,15 @@ def of_chain(chain: Chain) -> list[StepStatus]:
     queued: Mapping[str, QueuedJob] = {}
     if any(submission.job_id for step in chain.steps for submission in step.submissions):
         queued = slurm.queue(chain.user)
-    return [StepStatus(step, _units(chain, step, queued, slurm.final_state)) for step in chain.steps]
+    busy = not held and chains.is_being_changed(chain.directory)
+    return [StepStatus(step, _units(step, queued, slurm.final_state, busy)) for step in chain.steps]
 
 
 def _units(
-    chain: Chain, step: ChainStep, queued: Mapping[str, QueuedJob], final_state: Callable[[str], str]
+    step: ChainStep, queued: Mapping[str, QueuedJob], final_state: Callable[[str], str], busy: bool
 ) -> list[Unit]:
     if step.local:
-        return [_local_unit(chain, step)]
+        return [_local_unit(step, busy)]
     if step.elements is None:
         return [_unit(step, step.submissions, None, step.targets[0], queued, final_state)]
     units = []
@@ -101,8 +114,12 @@ def _units(
     return units
 
 
-def _local_unit(chain: Chain, step: ChainStep) -> Unit:
-    """Return the state of a step that runs in the shell; in a sweep its script runs all experiments."""
+def _local_unit(step: ChainStep, busy: bool) -> Unit:
+    """Return the state of a step that runs in the shell; in a sweep its script runs all experiments.
+
+    Arguments:
+        busy: a run of the generator is working on the chain.
+    """
     if not step.submissions:
         return Unit(NOT_STARTED, "")
     codes = [one.exit_code for one in step.submissions]
@@ -117,7 +134,7 @@ def _local_unit(chain: Chain, step: ChainStep) -> Unit:
         killed=codes.count(None),
         log=log.path,
     )
-    if last.exit_code is None and chains.is_being_changed(chain.directory):
+    if last.exit_code is None and busy:
         unit.state, unit.killed = RUNNING, unit.killed - 1
         return unit
     unit.state, unit.why = _ended(step, last, log, lambda: "")
@@ -194,7 +211,9 @@ def _live_job(job: str, queued: Mapping[str, QueuedJob]) -> str | None:
     if job in queued:
         return job
     elements = [one for one in queued if one.startswith(f"{job}_")]
-    return next((one for one in elements if queued[one].state != "PENDING"), elements[0] if elements else None)
+    return next(
+        (one for one in elements if queued[one].state != "PENDING"), elements[0] if elements else None
+    )
 
 
 def _reason(job: QueuedJob, log: joblog.JobLog) -> str:

@@ -98,7 +98,7 @@ def resume(chain_directory: Path) -> tuple[Chain, list[str]]:
         InputError, LocalStepFailed: as `submit`.
     """
     with chains.opened(chain_directory, "") as chain:
-        states = status.of_chain(chain)
+        states = status.of_chain(chain, held=True)
         # a job behind a failed one can never run: some versions of Slurm keep it in the queue all the same
         stuck = _behind_an_ended_step(states)
         _cancel(chain, stuck)
@@ -106,7 +106,9 @@ def resume(chain_directory: Path) -> tuple[Chain, list[str]]:
         waiting = {one.step.step: one.live_jobs[-1] for one in states if one.live_jobs and one not in again}
         elements = {one.step.step: [unit.element for unit in one.stopped_units] for one in again}
         wanted = [one.step.step for one in again]
-        _start(chain, [step for step in chain.steps if step.step in (*wanted, *waiting)], waiting, "", elements)
+        _start(
+            chain, [step for step in chain.steps if step.step in (*wanted, *waiting)], waiting, "", elements
+        )
         return chain, wanted
 
 
@@ -117,7 +119,7 @@ def cancel(chain_directory: Path) -> tuple[Chain, list[str]]:
         The chain, and the ids of the cancelled jobs.
     """
     with chains.opened(chain_directory, "") as chain:
-        states = [one for one in status.of_chain(chain) if one.live_jobs]
+        states = [one for one in status.of_chain(chain, held=True) if one.live_jobs]
         _cancel(chain, states)
         return chain, [job for one in states for job in one.live_jobs]
 
@@ -140,7 +142,7 @@ def _cancel(chain: Chain, states: list[status.StepStatus]) -> None:
 
 
 def _require_idle(chain: Chain) -> None:
-    live = [job for one in status.of_chain(chain) for job in one.live_jobs] if chain.steps else []
+    live = [job for one in status.of_chain(chain, held=True) for job in one.live_jobs] if chain.steps else []
     if live:
         raise InputError(
             chain.name,
@@ -258,4 +260,3 @@ def _run(script: Path, log: Path) -> int:
             process.wait()
             raise
     return code if code >= 0 else 128 - code
-
