@@ -76,11 +76,14 @@ def test_the_split_can_be_read(repository, tmp_path):
 def test_generator_lines_do_what_is_shown(repository, in_readme, generate, tmp_path):
     start = "python generate_runscript.py "
     shown = [in_readme(line)[2:] for line in lines(repository) if line.startswith(start)]
-    assert [words[0] for words in shown] == ["all", "train", "questions", "machines"]
+    assert [words[0] for words in shown] == [
+        *("all", "train", "questions", "machines"),
+        *("all", "all", "status", "resume", "cancel", "train"),
+    ]
     for words in shown:
         words = [word.replace("../../", f"{repository}/") for word in words]
-        if words[0] == "train":
-            generate_runscript.build_parser().parse_args(words)  # needs the TFRecords of steps before
+        if words[0] in ("train", "resume", "cancel") or "--submit" in words:
+            generate_runscript.build_parser().parse_args(words)  # needs what steps before have made, or runs them
             continue
         done = generate(*words, env={"HOME": str(tmp_path)})
         assert done.returncode == 0, done.stderr
