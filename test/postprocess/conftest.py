@@ -205,10 +205,12 @@ class StandIn:
 
 def draw_quickly(plan, file, scores) -> dict[str, Path]:
     """Write small pictures under the names of the plots; they depend on the scores, as plots do."""
-    names = [f"score_{name}_{metric.name}" for name in plan.grid.variables for metric in plan.metrics]
+    names = [
+        f"score_{name}_{metric.name}" for name in plan.terms.grid.variables for metric in plan.terms.metrics
+    ]
     names += [
         f"{kind}_{name}{case}"
-        for name in plan.grid.variables
+        for name in plan.terms.grid.variables
         for kind, case in (("map", "_best"), ("map", "_median"), ("map", "_worst"), ("error_map", ""))
     ]
     shade = np.full((2, 2, 3), float(scores["grid_mean"].sum(skipna=True)) % 1.0)

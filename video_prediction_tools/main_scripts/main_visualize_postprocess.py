@@ -51,8 +51,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--stride",
         type=int,
         default=1,
-        metavar="HOURS",
-        help="hours between two init_times, counted from the first; up to the step of the data: all",
+        metavar="N",
+        help="hours between two init_times, counted from the first; up to the step of the data: all. Moving "
+        "MNIST: every N-th sequence",
     )
     add("--batch_size", type=int, default=16, metavar="N", help="forecasts made at a time")
     add(
@@ -66,14 +67,20 @@ def build_parser() -> argparse.ArgumentParser:
         "--eval_metrics",
         nargs="+",
         metavar="METRIC",
-        help="mse, rmse, mae, bias, acc (default: all that can be made)",
+        help="mse, rmse, mae, bias, acc; for Moving MNIST mse, mae, ssim, ssim_range2, psnr (default: all that "
+        "can be made)",
     )
     add(
         "--no_latitude_weights",
         action="store_true",
         help="give all grid points the same weight, not cos(latitude)",
     )
-    add("--block_hours", type=int, default=24, metavar="HOURS", help="length of the blocks of the bootstrap")
+    add(
+        "--block_hours",
+        type=int,
+        metavar="HOURS",
+        help="length of the blocks of the bootstrap (default: 24); sequences of Moving MNIST are drawn one by one",
+    )
     add("--bootstrap_draws", type=int, default=1000, metavar="N", help="draws of the bootstrap")
     return parser
 

@@ -1,8 +1,9 @@
 """Forecasts that cost nothing, scored as the model is; one that does not beat them has learned nothing.
 
-To add one, write a subclass of `Baseline` and name it in `BASELINES`.
+To add one, write a subclass of `Baseline` and name it in `BASELINES` (weather) or `FRAME_BASELINES` (Moving MNIST).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -56,7 +57,7 @@ class Baseline:
 
 
 class Persistence(Baseline):
-    """The frame of init_time at every lead hour."""
+    """The last context frame (the frame of init_time) at every lead hour."""
 
     name, long_name = "persistence", "persistence of the last frame"
 
@@ -113,19 +114,38 @@ class ClimatologyForecast(Baseline):
         return self.sources.climatology.at(batch.valid_times)
 
 
+class MeanFrame(Baseline):
+    """The mean of the context frames of the sequence itself, at every lead frame."""
+
+    name, long_name = "mean_frame", "mean of the sequence's context frames"
+
+    def forecast(self, batch):
+        """Repeat the mean of the context frames."""
+        leads = batch.valid_times.shape[1]
+        return np.repeat(batch.context.mean(axis=1, keepdims=True), leads, axis=1)
+
+
 BASELINES: dict[str, type[Baseline]] = {
     one.name: one for one in (Persistence, Persistence24h, ClimatologyForecast)
 }
 
+FRAME_BASELINES: dict[str, type[Baseline]] = {one.name: one for one in (Persistence, MeanFrame)}
 
-def make_baselines(sources: Sources) -> tuple[list[Baseline], dict[str, str]]:
+
+def make_baselines(
+    sources: Sources, kinds: Mapping[str, type[Baseline]] = BASELINES
+) -> tuple[list[Baseline], dict[str, str]]:
     """Make all baselines that the sources allow.
+
+    Arguments:
+        sources: what they may use.
+        kinds: those that the data may have.
 
     Returns:
         the baselines, and for each that is missing the reason.
     """
     made, missing = [], {}
-    for name, kind in BASELINES.items():
+    for name, kind in kinds.items():
         try:
             made.append(kind(sources))
         except NotAvailableError as reason:

@@ -1,4 +1,4 @@
-"""Score curves: each metric of each variable over lead time, all products, with their intervals."""
+"""Score curves: each metric of each variable over lead hours or frames, all products, with their intervals."""
 
 from pathlib import Path
 
@@ -10,10 +10,12 @@ from matplotlib.ticker import MaxNLocator
 
 from video_prediction_tools.postprocess import style
 from video_prediction_tools.postprocess.forecasts import standard_names
-from video_prediction_tools.postprocess.metrics import METRICS
+from video_prediction_tools.postprocess.protocol import Protocol
 
 
-def draw_curves(scores: xr.Dataset, directory: Path, caption: str, synthetic: bool) -> list[Path]:
+def draw_curves(
+    scores: xr.Dataset, directory: Path, caption: str, synthetic: bool, protocol: Protocol
+) -> list[Path]:
     """Draw one figure for each variable and metric.
 
     Arguments:
@@ -21,6 +23,7 @@ def draw_curves(scores: xr.Dataset, directory: Path, caption: str, synthetic: bo
         directory: where the PNGs go.
         caption: what the scores are made of (period, number, interval), for below the title.
         synthetic: mark the figures.
+        protocol: how the data are judged.
 
     Returns:
         the files, ``score_<variable>_<metric>.png``.
@@ -31,12 +34,14 @@ def draw_curves(scores: xr.Dataset, directory: Path, caption: str, synthetic: bo
             path = Path(directory) / f"score_{variable}_{metric}.png"
             with matplotlib.rc_context(style.FONT):
                 one = scores.sel(variable=variable, metric=metric)
-                style.save(_curve(one, variable, metric, caption, synthetic), path)
+                style.save(_curve(one, variable, metric, caption, synthetic, protocol), path)
             paths.append(path)
     return paths
 
 
-def _curve(one: xr.Dataset, variable: str, metric: str, caption: str, synthetic: bool) -> Figure:
+def _curve(
+    one: xr.Dataset, variable: str, metric: str, caption: str, synthetic: bool, protocol: Protocol
+) -> Figure:
     figure = Figure(figsize=(7.6, 4.8), layout="constrained")
     axes = figure.add_subplot()
     lead = one["lead_time"].values
@@ -49,20 +54,22 @@ def _curve(one: xr.Dataset, variable: str, metric: str, caption: str, synthetic:
             lead, drawn["ci_low"], drawn["ci_high"], color=line["color"], alpha=0.15, linewidth=0
         )
         axes.plot(lead, drawn["value"], label=product, **line)
-    unit = METRICS[metric].units(str(one["units"].values))
-    axes.set(xlabel="lead time [hours]", ylabel=f"{metric}{style.in_brackets(unit)}", xlim=_limits(lead))
+    about = protocol.metrics[metric]
+    unit = about.units(str(one["units"].values))
+    axes.set(xlabel=protocol.words.axis, ylabel=f"{metric}{style.in_brackets(unit)}", xlim=_limits(lead))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
     axes.grid(color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
     if metric == "bias":
         axes.axhline(0.0, color="0.3", linewidth=1.0)
-    elif metric == "acc":
+    elif about.best == 1.0:
         axes.set_ylim(top=1.02)
-    else:
+    elif about.best == 0.0:
         axes.set_ylim(bottom=0.0)
-    long_name = METRICS[metric].long_name
+    long_name, of_what = about.long_name, standard_names(variable)[1]
+    named = of_what if of_what == variable else f"{of_what} ({variable})"
     axes.set_title(
-        f"{long_name[0].upper()}{long_name[1:]}, {standard_names(variable)[1]} ({variable})",
+        f"{long_name[0].upper()}{long_name[1:]}, {named}",
         loc="left",
         fontweight="bold",
         fontsize=11,

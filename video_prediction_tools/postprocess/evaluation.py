@@ -1,6 +1,6 @@
 """The parts of an evaluation, one after another; what is whole is noted, so that a killed run goes on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +43,8 @@ def evaluate(plan: Plan) -> None:
             _note(opened, [forecasts])
         with ForecastFile(forecasts) as file:
             scores = _make_scores(plan, file)
-            _note(opened, write_scores(plan.directory, scores, _attributes(plan)))
+            written = write_scores(plan.directory, scores, _attributes(plan), plan.terms.protocol)
+            _note(opened, written)
             figures = _draw(plan, file, scores)
         _note(opened, figures.values())
         from video_prediction_tools.postprocess.report import write_report
@@ -87,7 +88,7 @@ def _note(opened: OpenRecord, paths: Iterable[Path]) -> None:
 
 def _attributes(plan: Plan) -> dict[str, str | int]:
     """Return the global attributes that say where the numbers come from."""
-    blocks = plan.blocks
+    blocks = plan.terms.blocks
     return {
         "title": f"{plan.model} forecasts of {plan.data.name}, split {plan.options.split}",
         "source": f"AMBS {__version__}, {plan.model}, experiment {plan.model_record.name}",
@@ -97,10 +98,10 @@ def _attributes(plan: Plan) -> dict[str, str | int]:
         "data_name": plan.data.name,
         "split": plan.options.split,
         "synthetic": int(plan.data.synthetic),
-        "latitude_weights": int(not plan.options.no_latitude_weights),
+        "latitude_weights": int(plan.terms.grid.layout.has_times and not plan.options.no_latitude_weights),
         "metrics_version": METRICS_VERSION,
-        "bootstrap": f"moving blocks of {blocks.length} init times ({plan.block_hours:g} h), {blocks.draws} "
-        f"draws, {100 * blocks.coverage:.0f} % interval, seed {blocks.seed}",
+        "bootstrap": f"{plan.terms.block}, {blocks.draws} draws, {100 * blocks.coverage:.0f} % interval, "
+        f"seed {blocks.seed}",
         "warnings": "\n".join(plan.warnings),
     }
 
@@ -108,7 +109,7 @@ def _attributes(plan: Plan) -> dict[str, str | int]:
 def _make_forecasts(plan: Plan, path: Path) -> None:
     say(
         f"loading {plan.model} ({plan.options.checkpoint} checkpoint) and "
-        f"forecasting {len(plan.sequences)} init times"
+        f"forecasting {len(plan.terms.sequences)} {plan.terms.protocol.words.start}s"
     )
     forecaster = _load(plan)
     samples = plan.options.num_stochastic_samples
@@ -118,8 +119,8 @@ def _make_forecasts(plan: Plan, path: Path) -> None:
     write_forecasts(
         path,
         forecaster,
-        plan.sequences,
-        plan.grid,
+        plan.terms.sequences,
+        plan.terms.grid,
         region=plan.data.region,
         members=members,
         seed=plan.options.seed,
@@ -136,50 +137,84 @@ def _load(plan: Plan) -> Forecaster:
 
 
 def _make_scores(plan: Plan, file: ForecastFile) -> xr.Dataset:
-    # the cases are chosen by rmse, whatever the metrics are
-    statistics = list(dict.fromkeys([SquaredError, *statistics_of(plan.metrics)]))
-    reduced = reduce_forecasts(file, plan.model, plan.baselines, statistics, plan.weights, plan.climatology)
-    units = dict(zip(plan.grid.variables, plan.grid.units, strict=True))
-    return score(reduced, plan.metrics, plan.blocks, units)
+    terms = plan.terms
+    # the cases are chosen by it, whatever the metrics are
+    statistics = list(dict.fromkeys([SquaredError, *statistics_of(terms.metrics)]))
+    reduced = reduce_forecasts(
+        file, plan.model, terms.baselines, statistics, terms.weights, terms.climatology
+    )
+    units = dict(zip(terms.grid.variables, terms.grid.units, strict=True))
+    return score(reduced, terms.metrics, terms.blocks, units, terms.protocol.mean_over_leads)
 
 
 def _draw(plan: Plan, file: ForecastFile, scores: xr.Dataset) -> dict[str, Path]:
     """Draw all plots; returns their paths by file name without suffix, in the order of the report."""
-    # late: cartopy and matplotlib take a second
+    # late: matplotlib takes a second
     from video_prediction_tools.postprocess.curves import draw_curves
+
+    plots, synthetic = plan.directory / "plots", plan.data.synthetic
+    caption = f"{describe_sample(plan)}; {describe_bands(plan)}"
+    curves = draw_curves(scores, plots, caption, synthetic, plan.terms.protocol)
+    draw = _draw_maps if file.grid.layout.has_times else _draw_strips
+    return {path.stem: path for path in (*curves, *draw(plan, file, scores, plots))}
+
+
+def _draw_maps(plan: Plan, file: ForecastFile, scores: xr.Dataset, plots: Path) -> Iterator[Path]:
+    # late: cartopy takes a second
     from video_prediction_tools.postprocess.maps import draw_case, draw_error_map
     from video_prediction_tools.postprocess.style import pretty_unit
 
-    plots, synthetic = plan.directory / "plots", plan.data.synthetic
-    sample = describe_sample(plan)
-    figures = {
-        path.stem: path for path in draw_curves(scores, plots, f"{sample}; {describe_bands(plan)}", synthetic)
-    }
+    grid, synthetic = plan.terms.grid, plan.data.synthetic
     leads = sorted({0, (len(file.lead_hours) - 1) // 2, len(file.lead_hours) - 1})
-    with progress("maps", 4 * len(plan.grid.variables)) as advance:
-        for variable in plan.grid.variables:
+    with progress("maps", 4 * len(grid.variables)) as advance:
+        for variable in grid.variables:
             for case, (place, rmse) in choose_cases(scores, variable).items():
                 path = plots / f"map_{variable}_{case}.png"
                 unit = pretty_unit(scores["units"].sel(variable=variable).item())
                 title = f"{case.capitalize()} forecast of {plan.model} (rmse {rmse:.3g} {unit})"
                 draw_case(file, place, variable, leads, title, path, synthetic)
-                figures[path.stem] = path
+                yield path
                 advance()
             path = plots / f"error_map_{variable}.png"
-            draw_error_map(scores, plan.grid, variable, path, sample, synthetic)
-            figures[path.stem] = path
+            draw_error_map(scores, grid, variable, path, describe_sample(plan), synthetic)
+            yield path
             advance()
-    return figures
+
+
+def _draw_strips(plan: Plan, file: ForecastFile, scores: xr.Dataset, plots: Path) -> Iterator[Path]:
+    from video_prediction_tools.postprocess.animation import write_animation
+    from video_prediction_tools.postprocess.strips import draw_strip
+
+    synthetic = plan.data.synthetic
+    with progress("strips", 4 * len(plan.terms.grid.variables)) as advance:
+        for variable in plan.terms.grid.variables:
+            cases = choose_cases(scores, variable, plan.terms.protocol.case_metric)
+            for case, (place, mse) in cases.items():
+                path = plots / f"strip_{variable}_{case}.png"
+                title = f"{case.capitalize()} forecast of {plan.model} (mse {mse:.3g})"
+                draw_strip(file, place, variable, title, path, synthetic)
+                yield path
+                advance()
+            path = plots / f"animation_{variable}.gif"
+            places = {case: place for case, (place, _) in cases.items()}
+            write_animation(file, places, variable, plan.model, path, synthetic)
+            yield path
+            advance()
 
 
 def describe_sample(plan: Plan) -> str:
     """Say in a line what the scores are made of."""
-    times = np.datetime_as_string(plan.sequences.init_times[[0, -1]].astype("datetime64[s]"), unit="h")
-    return f"{plan.options.split} split, {len(plan.sequences)} init times, {times[0]} to {times[1]} UTC"
+    sequences, words = plan.terms.sequences, plan.terms.protocol.words
+    said = f"{plan.options.split} split, {len(sequences)} {words.start}s"
+    if not plan.terms.grid.layout.has_times:
+        return said
+    times = np.datetime_as_string(sequences.init_times[[0, -1]].astype("datetime64[s]"), unit="h")
+    return f"{said}, {times[0]} to {times[1]} UTC"
 
 
 def describe_bands(plan: Plan) -> str:
     """Say what the bands of a score curve are."""
-    if plan.blocks.enough(plan.blocks.n):
-        return f"bands: {100 * plan.blocks.coverage:.0f} % interval, blocks of {plan.block_hours:g} h"
+    blocks = plan.terms.blocks
+    if blocks.enough(blocks.n):
+        return f"bands: {100 * blocks.coverage:.0f} % interval, {plan.terms.short_block}"
     return "intervals withheld (fewer than two blocks)"

@@ -2,7 +2,8 @@
 
 Dimensions init_time, lead_time, [member,] lat, lon. ``<variable>_forecast`` and ``<variable>_truth`` are what
 is compared; ``<variable>_init`` is the frame of init_time, so that persistence can be scored from this file
-alone.
+alone. Separate sequences (Moving MNIST) have sequence, lead_frame, [member,] y, x, and ``<variable>_context``
+with all context frames in place of ``<variable>_init``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,11 +18,22 @@ from video_prediction_tools.datasets.channels import Region
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import netcdf_errors_as_os_errors, whole_file
 from video_prediction_tools.metadata.variables import variable
+from video_prediction_tools.postprocess.layout import EPOCH, FRAMES, ON_EARTH, Axis, Layout
 from video_prediction_tools.postprocess.sequences import HOUR, Batch, Sequences
 from video_prediction_tools.progress import progress
 
-EPOCH = "seconds since 1970-01-01 00:00:00"
 _REMEDY = "delete it and run the step 'postprocess' again"
+_VALID_TIME = Axis(
+    "valid_time",
+    "i8",
+    {
+        "standard_name": "time",
+        "long_name": "time that the forecast is for",
+        "units": EPOCH,
+        "calendar": "standard",
+    },
+)
+_MEMBER = Axis("member", "i4", {"standard_name": "realization", "long_name": "ensemble member", "units": "1"})
 
 
 class Forecaster(Protocol):
@@ -39,13 +51,15 @@ class Grid:
 
     Arguments:
         variables, units: of the C channels.
-        lat, lon: degrees north [H] and east [W].
+        lat, lon: degrees north [H] and east [W]; of data without a place pixels from the top and the left.
+        layout: what the axes are called in files.
     """
 
     variables: tuple[str, ...]
     units: tuple[str, ...]
     lat: np.ndarray
     lon: np.ndarray
+    layout: Layout = ON_EARTH
 
 
 def write_forecasts(
@@ -82,7 +96,7 @@ def write_forecasts(
         netCDF4.Dataset(temporary, "w", format="NETCDF4") as file,
     ):
         _define(file, sequences, grid, members, attributes)
-        start = 0
+        start, labels = 0, start_labels(sequences, grid.layout)
         with progress("forecasts", len(sequences)) as advance:
             for frames, times in sequences.batches(batch_size):
                 context, truth = frames[:, : sequences.context_frames], frames[:, sequences.context_frames :]
@@ -92,12 +106,15 @@ def write_forecasts(
                 ]
                 # [B, Tl, (M,) H, W, C]
                 forecast = ensemble[0] if members is None else np.stack(ensemble, axis=2)
-                _require_finite(forecast, times[:, sequences.context_frames - 1], path)
                 rows = slice(start, start + len(frames))
+                _require_finite(forecast, labels[rows], grid.layout, path)
                 for channel, name in enumerate(grid.variables):
                     file[f"{name}_forecast"][rows] = forecast[..., channel]
                     file[f"{name}_truth"][rows] = truth[..., channel]
-                    file[f"{name}_init"][rows] = context[:, -1, ..., channel]
+                    if grid.layout.context:
+                        file[f"{name}_context"][rows] = context[..., channel]
+                    else:
+                        file[f"{name}_init"][rows] = context[:, -1, ..., channel]
                 start += len(frames)
                 advance(len(frames))
 
@@ -108,13 +125,18 @@ def _seed(seed: int, member: int, times: np.ndarray) -> int:
     return int(state >> np.uint32(1))
 
 
-def _require_finite(forecast: np.ndarray, init_times: np.ndarray, path: Path) -> None:
+def start_labels(sequences: Sequences, layout: Layout) -> np.ndarray:
+    """Return what the forecasts are called in files, int64 [n]: their init_times, or numbers of sequences."""
+    return sequences.init_times if layout.has_times else sequences.numbers
+
+
+def _require_finite(forecast: np.ndarray, labels: np.ndarray, layout: Layout, path: Path) -> None:
     bad = ~np.isfinite(forecast).all(axis=tuple(range(1, forecast.ndim)))
     if bad.any():
-        when = np.datetime_as_string(init_times[bad][:1].astype("datetime64[s]"), unit="h")[0]
         raise InputError(
             path,
-            f"the model forecasts values that are not finite (first at init_time {when})",
+            "the model forecasts values that are not finite (first at "
+            f"{layout.describe_start(labels[bad][0])})",
             "its training diverged; train it again with a lower learning rate",
         )
 
@@ -127,90 +149,46 @@ def _define(
     attributes: Mapping[str, Any],
 ) -> None:
     file.setncatts({"Conventions": "CF-1.8", **attributes})
+    layout = grid.layout
+    start, lead, rows, columns = layout.start, layout.lead, layout.rows, layout.columns
     sizes = {
-        "init_time": len(sequences),
-        "lead_time": sequences.lead_frames,
-        "lat": len(grid.lat),
-        "lon": len(grid.lon),
+        start.name: len(sequences),
+        lead.name: sequences.lead_frames,
+        rows.name: len(grid.lat),
+        columns.name: len(grid.lon),
     }
+    if layout.context:
+        sizes[layout.context.name] = sequences.context_frames
     if members is not None:
         sizes["member"] = members
     for name, size in sizes.items():
         file.createDimension(name, size)
-    _coordinate(
-        file,
-        "init_time",
-        "i8",
-        ("init_time",),
-        sequences.init_times,
-        standard_name="forecast_reference_time",
-        long_name="time of the last context frame",
-        units=EPOCH,
-        calendar="standard",
-        axis="T",
-    )
-    _coordinate(
-        file,
-        "lead_time",
-        "f8",
-        ("lead_time",),
-        sequences.lead_seconds / HOUR,
-        standard_name="forecast_period",
-        long_name="time since init_time",
-        units="hours",
-    )
-    _coordinate(
-        file,
-        "valid_time",
-        "i8",
-        ("init_time", "lead_time"),
-        sequences.valid_times,
-        standard_name="time",
-        long_name="time that the forecast is for",
-        units=EPOCH,
-        calendar="standard",
-    )
-    _coordinate(
-        file,
-        "lat",
-        "f8",
-        ("lat",),
-        grid.lat,
-        standard_name="latitude",
-        long_name="latitude",
-        units="degrees_north",
-        axis="Y",
-    )
-    _coordinate(
-        file,
-        "lon",
-        "f8",
-        ("lon",),
-        grid.lon,
-        standard_name="longitude",
-        long_name="longitude",
-        units="degrees_east",
-        axis="X",
-    )
+    _coordinate(file, start, (start.name,), start_labels(sequences, layout))
+    if layout.has_times:
+        _coordinate(file, lead, (lead.name,), sequences.lead_seconds / HOUR)
+        _coordinate(file, _VALID_TIME, (start.name, lead.name), sequences.valid_times)
+    else:
+        _coordinate(file, lead, (lead.name,), np.arange(1, sequences.lead_frames + 1))
+    if layout.context:
+        numbers = np.arange(1 - sequences.context_frames, 1)
+        _coordinate(file, layout.context, (layout.context.name,), numbers)
+    _coordinate(file, rows, (rows.name,), grid.lat)
+    _coordinate(file, columns, (columns.name,), grid.lon)
     if members is not None:
-        _coordinate(
-            file,
-            "member",
-            "i4",
-            ("member",),
-            np.arange(members),
-            standard_name="realization",
-            long_name="ensemble member",
-            units="1",
-        )
-    space = ("lat", "lon")
+        _coordinate(file, _MEMBER, ("member",), np.arange(members))
+    space = (rows.name, columns.name)
+    kept = (
+        ("context", (start.name, layout.context.name, *space), "context frames")
+        if layout.context
+        else ("init", (start.name, *space), "frame of init_time")
+    )
     for name, unit in zip(grid.variables, grid.units, strict=True):
         names = standard_names(name)
         ensemble = ("member",) if members is not None else ()
         for kind, dims, what in (
-            ("forecast", ("init_time", "lead_time", *ensemble, *space), "forecast"),
-            ("truth", ("init_time", "lead_time", *space), "truth"),
-            ("init", ("init_time", *space), "frame of init_time"),
+            ("forecast", (start.name, lead.name, *ensemble, *space), "forecast"),
+            ("truth", (start.name, lead.name, *space), "truth"),
+            kept,
         ):
             one = file.createVariable(
                 f"{name}_{kind}",
@@ -219,7 +197,7 @@ def _define(
                 zlib=True,
                 complevel=1,
                 shuffle=True,
-                chunksizes=[1 if dim in ("init_time", "member") else sizes[dim] for dim in dims],
+                chunksizes=[1 if dim in (start.name, "member") else sizes[dim] for dim in dims],
                 fill_value=netCDF4.default_fillvals["f4"],
             )
             one.setncatts(
@@ -227,16 +205,14 @@ def _define(
                     **({"standard_name": names[0]} if names[0] else {}),
                     "long_name": f"{names[1]}, {what}",
                     "units": unit,
-                    **({"coordinates": "valid_time"} if "lead_time" in dims else {}),
+                    **({"coordinates": "valid_time"} if layout.has_times and lead.name in dims else {}),
                 }
             )
 
 
-def _coordinate(
-    file: netCDF4.Dataset, name: str, kind: str, dims: tuple[str, ...], values: np.ndarray, **attributes: str
-) -> None:
-    created = file.createVariable(name, kind, dims)
-    created.setncatts(attributes)
+def _coordinate(file: netCDF4.Dataset, axis: Axis, dims: tuple[str, ...], values: np.ndarray) -> None:
+    created = file.createVariable(axis.name, axis.kind, dims)
+    created.setncatts(axis.attributes)
     created[:] = values
 
 
@@ -253,9 +229,9 @@ class ForecastFile:
     """A forecasts.nc opened for reading; use it in a ``with`` statement.
 
     Attributes:
-        grid: variables, units, coordinates.
-        init_times: int64 [n], seconds since 1970.
-        lead_hours: float64 [Tl].
+        grid: variables, units, coordinates, layout.
+        init_times: int64 [n], seconds since 1970; of data without times the numbers of the sequences.
+        lead_hours: float64 [Tl]; of data without times the numbers of the lead frames.
         attributes: global attributes.
 
     Raises:
@@ -274,28 +250,25 @@ class ForecastFile:
         names = tuple(
             name.removesuffix("_forecast") for name in self._file.variables if name.endswith("_forecast")
         )
-        missing = [
-            name
-            for name in (
-                "init_time",
-                "lead_time",
-                "lat",
-                "lon",
-                *(f"{one}_truth" for one in names),
-                *(f"{one}_init" for one in names),
-            )
-            if name not in self._file.variables
-        ]
+        layout = FRAMES if FRAMES.start.name in self._file.variables else ON_EARTH
+        self._kept = "context" if layout.context else "init"
+        needed = (
+            *layout.file_names.values(),
+            *(f"{name}_{kind}" for kind in ("truth", self._kept) for name in names),
+        )
+        missing = [name for name in needed if name not in self._file.variables]
         if missing or not names:
             self._file.close()
             raise InputError(path, f"has no {', '.join(missing) or '<variable>_forecast'}", _REMEDY)
         self.grid = Grid(
             names,
             tuple(self._file[f"{name}_forecast"].units for name in names),
-            self._file["lat"][:],
-            self._file["lon"][:],
+            self._file[layout.rows.name][:].astype(np.float64),
+            self._file[layout.columns.name][:].astype(np.float64),
+            layout,
         )
-        self.init_times, self.lead_hours = self._file["init_time"][:], self._file["lead_time"][:]
+        self.init_times = self._file[layout.start.name][:]
+        self.lead_hours = self._file[layout.lead.name][:].astype(np.float64)
         self.attributes = {name: self._file.getncattr(name) for name in self._file.ncattrs()}
 
     def __enter__(self) -> "ForecastFile":
@@ -317,9 +290,14 @@ class ForecastFile:
         forecast = self._stack("forecast", rows)
         if self.members is not None:
             forecast = forecast.mean(axis=2)
-        init_times = self.init_times[rows]
-        valid_times = init_times[:, np.newaxis] + np.rint(self.lead_hours * HOUR).astype(np.int64)
-        return forecast, self._stack("truth", rows), Batch(init_times, valid_times, self._stack("init", rows))
+        kept, init_times = self._stack(self._kept, rows), self.init_times[rows]
+        if self.grid.layout.has_times:
+            valid_times = init_times[:, np.newaxis] + np.rint(self.lead_hours * HOUR).astype(np.int64)
+            batch = Batch(init_times, valid_times, kept)
+        else:
+            valid_times = np.tile(self.lead_hours.astype(np.int64), (len(init_times), 1))
+            batch = Batch(init_times, valid_times, kept[:, -1], kept)
+        return forecast, self._stack("truth", rows), batch
 
     def chunks(self, size: int) -> Iterator[tuple[slice, np.ndarray, np.ndarray, Batch]]:
         """Yield all init_times in chunks: their rows, and what `read` gives."""

@@ -103,7 +103,7 @@ def draw_case(
                 fontsize=9,
             )
         _outer_labels(axes)
-        _heading(
+        style.head(
             figure, title, f"init_time {style.utc(batch.init_times[0])}; {variable}; {_PROJECTION}", synthetic
         )
         style.save(figure, path)
@@ -133,7 +133,7 @@ def draw_error_map(
             axis.set_title(label, pad=6)
             _colour_bar(figure, drawn, [axis], f"{label.split(' (')[0]}{style.in_brackets(unit)}")
         _outer_labels(axes)
-        _heading(
+        style.head(
             figure,
             f"Error of {scores['product'].values[0]} at +{last['lead_time'].item():g} h, "
             f"{standard_names(variable)[1]} ({variable})",
@@ -141,15 +141,6 @@ def draw_error_map(
             synthetic,
         )
         style.save(figure, path)
-
-
-def _heading(figure: Figure, title: str, below: str, synthetic: bool) -> None:
-    """Write the title and a smaller line below it, into room that the layout leaves free at the top."""
-    start, height = style.leave_room(figure, 0.62, synthetic), figure.get_figheight()
-    figure.text(
-        0.012, 1.0 - (start + 0.07) / height, title, ha="left", va="top", fontsize=11, fontweight="bold"
-    )
-    figure.text(0.012, 1.0 - (start + 0.35) / height, below, ha="left", va="top", fontsize=8.5, color="0.3")
 
 
 def _panels(grid: Grid, rows: int, columns: int) -> tuple[Figure, np.ndarray]:

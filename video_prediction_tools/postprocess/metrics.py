@@ -1,6 +1,6 @@
 """The metrics: the last step from mean statistics to a score. docs/metrics.md lists them for users.
 
-To add one, write a subclass of `Metric` and name it in `METRICS`.
+To add one, write a subclass of `Metric` and name it in `METRICS` (weather) or `FRAME_METRICS` (Moving MNIST).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,9 @@ from video_prediction_tools.postprocess.statistics import (
     AbsoluteError,
     AnomalyCorrelation,
     Error,
+    PeakSignalToNoise,
+    Similarity,
+    SimilarityRange2,
     SquaredError,
     Statistic,
 )
@@ -148,6 +151,95 @@ class AnomalyCorrelationCoefficient(Metric):
         return "1"
 
 
+class FrameSquaredError(Metric):
+    """Squared error summed over a frame [unit of the variable, squared]; 0 is perfect.
+
+    mse(l) = mean_i sum_yx (f_iyx(l) - o_iyx(l))^2,   i over sequences, l lead frame: "mean" is meant over
+    sequences alone, as everywhere in the literature on Moving MNIST.
+    Source: OpenSTL (Tan et al. 2023, arXiv:2306.11249), openstl/core/metrics.py.
+    """
+
+    name, long_name = "mse", "squared error, summed over a frame"
+    statistics = (SquaredError,)
+
+    def value(self, mean):
+        """Return the mean as it is; the statistic is a sum, as its weights are 1."""
+        return mean[SquaredError]
+
+    def units(self, variable_units):
+        """Return the unit, squared."""
+        return MeanSquaredError().units(variable_units)
+
+
+class FrameAbsoluteError(Metric):
+    """Absolute error summed over a frame [unit of the variable]; 0 is perfect.
+
+    mae(l) = mean_i sum_yx |f_iyx(l) - o_iyx(l)|.
+    Source: as `FrameSquaredError`.
+    """
+
+    name, long_name = "mae", "absolute error, summed over a frame"
+    statistics = (AbsoluteError,)
+
+    def value(self, mean):
+        """Return the mean as it is; the statistic is a sum, as its weights are 1."""
+        return mean[AbsoluteError]
+
+
+class StructuralSimilarity(Metric):
+    """Structural similarity with a data range of 1, after clipping to 0..1 [1]; from -1 to 1, 1 is perfect.
+
+    ssim(l) = mean_i s_i(l), with s of `Similarity`.
+    Source: Wang et al. (2004), doi:10.1109/TIP.2003.819861.
+    """
+
+    name, long_name, best = "ssim", "structural similarity", 1.0
+    statistics = (Similarity,)
+
+    def value(self, mean):
+        """Return the mean as it is."""
+        return mean[self.statistics[0]]
+
+    def units(self, variable_units):
+        """Return that there is none."""
+        return "1"
+
+
+class StructuralSimilarityRange2(StructuralSimilarity):
+    """Structural similarity as `StructuralSimilarity`, with a data range of 2: for comparisons with OpenSTL.
+
+    OpenSTL names no data range to scikit-image (at most 0.19.3 there), which then takes -1..1 for floats. The
+    same forecast gets a higher value, the more so the more it is blurred.
+    """
+
+    name, long_name = "ssim_range2", "structural similarity with a data range of 2, as in OpenSTL"
+    statistics = (SimilarityRange2,)
+
+
+class PeakSignalToNoiseRatio(Metric):
+    """Peak signal-to-noise ratio after clipping to 0..1, for a peak of 1 [dB]; the higher the better.
+
+    psnr(l) = mean_i -10 log10( mean_yx (f_iyx(l) - o_iyx(l))^2 ): the logarithm is taken frame by frame. A
+    frame without any error has none, and is left out of the mean.
+    Source: as `FrameSquaredError`.
+    """
+
+    name, long_name, best = "psnr", "peak signal-to-noise ratio", float("inf")
+    statistics = (PeakSignalToNoise,)
+
+    def value(self, mean):
+        """Return the mean as it is."""
+        return mean[PeakSignalToNoise]
+
+    def units(self, variable_units):
+        """Return decibels."""
+        return "dB"
+
+    def distance(self, value):
+        """Return the ratio with its sign turned round: the perfect one has no finite value to measure from."""
+        return -np.asarray(value)
+
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -159,17 +251,30 @@ METRICS: dict[str, Metric] = {
     )
 }
 
+FRAME_METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        FrameSquaredError(),
+        FrameAbsoluteError(),
+        StructuralSimilarity(),
+        StructuralSimilarityRange2(),
+        PeakSignalToNoiseRatio(),
+    )
+}
 
-def metrics_by_name(names: Sequence[str], flag: str = "--eval_metrics") -> list[Metric]:
-    """Return the metrics named, each once, in the order of `METRICS`.
+
+def metrics_by_name(
+    names: Sequence[str], known: Mapping[str, Metric] = METRICS, flag: str = "--eval_metrics"
+) -> list[Metric]:
+    """Return the metrics named, each once, in the order of `known`.
 
     Raises:
         InputError: one is unknown.
     """
     for name in names:
-        if name not in METRICS:
-            raise InputError(flag, f"unknown metric '{name}'", did_you_mean(name, METRICS))
-    return [metric for name, metric in METRICS.items() if name in names]
+        if name not in known:
+            raise InputError(flag, f"unknown metric '{name}'", did_you_mean(name, known))
+    return [metric for name, metric in known.items() if name in names]
 
 
 def statistics_of(metrics: Sequence[Metric]) -> list[type[Statistic]]:

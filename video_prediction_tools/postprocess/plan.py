@@ -2,34 +2,23 @@
 
 import hashlib
 import json
-import math
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import xarray as xr
-
 from video_prediction_tools.datasets.channels import choose
-from video_prediction_tools.datasets.observations import Observations
 from video_prediction_tools.datasets.prepared import PreparedData, open_prepared
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import read_json, sha256
-from video_prediction_tools.metadata.names import result_directory
+from video_prediction_tools.metadata.names import result_directory, step_that_makes
 from video_prediction_tools.metadata.record import OpenRecord, Record, find_record, require_done
-from video_prediction_tools.postprocess.baselines import Baseline, Sources, make_baselines, same_hour_before
-from video_prediction_tools.postprocess.bootstrap import MovingBlocks
-from video_prediction_tools.postprocess.climatology import Climatology, read_climatology, training_climatology
-from video_prediction_tools.postprocess.forecasts import Grid
-from video_prediction_tools.postprocess.metrics import METRICS, METRICS_VERSION, Metric, metrics_by_name
-from video_prediction_tools.postprocess.sequences import Sequences, choose_sequences
-from video_prediction_tools.postprocess.weights import latitude_weights, uniform_weights
+from video_prediction_tools.postprocess.metrics import METRICS_VERSION
+from video_prediction_tools.postprocess.protocol import MOVING_MNIST, protocol_of
+from video_prediction_tools.postprocess.terms import Terms, frame_terms, weather_terms
 from video_prediction_tools.training.saved_model import read_data_spec
 
 KIND = "results"
-FEW_BLOCKS = 10  # with fewer independent blocks an interval is itself uncertain
-SHORT_DAYS = 30
 
 
 @dataclass(frozen=True)
@@ -43,13 +32,7 @@ class Plan:
         hparams: its model_hparams.json.
         data: the data set.
         data_record: metadata.json of the data set.
-        grid: of the fields.
-        sequences: the forecasts to make.
-        metrics: the scores to make.
-        climatology: reference of acc, or None.
-        baselines: the products beside the model.
-        weights: [lat, lon].
-        blocks: of the bootstrap.
+        terms: forecasts, metrics, baselines, weights and blocks.
         directory: where the results go.
         forecast_key, score_key: fingerprints of all that decides forecasts.nc and the scores.
         warnings: what a reader of the scores must know.
@@ -61,13 +44,7 @@ class Plan:
     hparams: dict[str, Any]
     data: PreparedData
     data_record: Record
-    grid: Grid
-    sequences: Sequences
-    metrics: list[Metric]
-    climatology: Climatology | None
-    baselines: list[Baseline]
-    weights: xr.DataArray
-    blocks: MovingBlocks
+    terms: Terms
     directory: Path
     forecast_key: str
     score_key: str
@@ -86,11 +63,6 @@ class Plan:
             for name, value in vars(self.options).items()
             if value is not None
         }
-
-    @property
-    def block_hours(self) -> float:
-        """Hours that a block of the bootstrap spans."""
-        return self.blocks.length * max(self.options.stride, self.data.index.step_hours)
 
     def keys(self) -> dict[str, str]:
         """Return what results are keyed by in their metadata."""
@@ -112,7 +84,6 @@ def make_plan(options: Namespace) -> Plan:
     Raises:
         InputError: something is wrong with them.
     """
-    asked = metrics_by_name(options.eval_metrics) if options.eval_metrics else list(METRICS.values())
     _require_positive(options)
     model_dir = Path(options.model_dir)
     record = require_done(model_dir, "model", "train")
@@ -121,34 +92,16 @@ def make_plan(options: Namespace) -> Plan:
     name = _model_name(model_dir, record)
     data_dir = Path(options.input_dir) if options.input_dir else _training_data(model_dir, record, spec)
     data = open_prepared(data_dir)
+    data_record = require_done(data_dir, "dataset", step_that_makes(data_dir, "preprocess1"))
     _require_same_kind(data, spec)
     choose(spec["known"], data.region, f"--input_dir {data.name}")
-    grid = _grid(data)
-    sequences = choose_sequences(
-        data.index, options.split, spec["context_frames"], spec["lead_frames"], options.stride
+    terms = (
+        frame_terms(options, data, spec, data_record)
+        if protocol_of(data.name) is MOVING_MNIST
+        else weather_terms(options, data, spec)
     )
     directory = result_directory(Path(options.results_dir), data.name, spec["data_name"], name, record.name)
     _require_same_split(directory, options.split)
-
-    observations = Observations(data_dir) if data.region.lat is not None else None
-    climatology, no_climatology = _climatology(options, observations, grid, sequences)
-    metrics = [metric for metric in asked if climatology or not metric.needs_climatology]
-    if metrics != asked and options.eval_metrics:
-        raise InputError(
-            "--eval_metrics acc",
-            f"there is no climatology to compare with: {no_climatology}",
-            "give a --climatology_file that covers the period, or leave acc out",
-        )
-    baselines, missing = make_baselines(Sources(observations, climatology, no_climatology))
-    spacing = max(options.stride, data.index.step_hours)
-    blocks = MovingBlocks(len(sequences), math.ceil(options.block_hours / spacing), options.bootstrap_draws)
-    data_record = require_done(data_dir, "dataset", "preprocess1")
-    warnings = [
-        *_warnings(data, data_record, spec, sequences, blocks, observations),
-        *(f"The product {product} is missing: {reason}." for product, reason in missing.items()),
-    ]
-    if len(metrics) < len(asked):
-        warnings.append(f"The metric acc is missing: {no_climatology}.")
     forecast_key = _key(
         record.fingerprint(),
         data.fingerprint,
@@ -163,18 +116,14 @@ def make_plan(options: Namespace) -> Plan:
     score_key = _key(
         forecast_key,
         METRICS_VERSION,
-        [metric.name for metric in metrics],
-        [baseline.name for baseline in baselines],
+        [metric.name for metric in terms.metrics],
+        [baseline.name for baseline in terms.baselines],
         options.no_latitude_weights,
         sha256(options.climatology_file) if options.climatology_file else "",
-        blocks.length,
-        blocks.draws,
+        terms.blocks.length,
+        terms.blocks.draws,
     )
-    weights = (
-        uniform_weights(data.index.height, data.index.width)
-        if options.no_latitude_weights or data.region.lat is None
-        else latitude_weights(grid.lat, data.index.width)
-    )
+    warnings = [*_warnings(data, spec, terms), *terms.warnings]
     return Plan(
         options,
         record,
@@ -182,13 +131,7 @@ def make_plan(options: Namespace) -> Plan:
         hparams,
         data,
         data_record,
-        grid,
-        sequences,
-        metrics,
-        climatology,
-        baselines,
-        weights,
-        blocks,
+        terms,
         directory,
         forecast_key,
         score_key,
@@ -251,14 +194,6 @@ def _words(value: list[str] | int) -> str:
     return ", ".join(value) if isinstance(value, list) else f"{value} h"
 
 
-def _grid(data: PreparedData) -> Grid:
-    region, index = data.region, data.index
-    if region.lat is None:  # no place on Earth: pixels
-        rows, columns = np.arange(index.height, dtype=float), np.arange(index.width, dtype=float)
-        return Grid(index.variables, data.units, -rows, columns)
-    return Grid(index.variables, data.units, region.lat, region.lon)
-
-
 def _require_same_split(directory: Path, split: str) -> None:
     record = find_record(directory)
     if record and record.details.get("split", split) != split:
@@ -269,69 +204,19 @@ def _require_same_split(directory: Path, split: str) -> None:
         )
 
 
-def _climatology(
-    options: Namespace, observations: Observations | None, grid: Grid, sequences: Sequences
-) -> tuple[Climatology | None, str]:
-    """Return the climatology if it covers all valid times, otherwise None and the reason."""
-    if options.climatology_file:
-        found = read_climatology(options.climatology_file, grid.variables, grid.units, grid.lat, grid.lon)
-    elif observations is None:
-        return None, "the data have no months and hours"
-    else:
-        found = training_climatology(observations)
-    missing = found.missing(sequences.valid_times)
-    return (None, f"the climatology of {found.origin} does not cover {missing}") if missing else (found, "")
-
-
-def _warnings(
-    data: PreparedData,
-    record: Record,
-    spec: dict[str, Any],
-    sequences: Sequences,
-    blocks: MovingBlocks,
-    observations: Observations | None,
-) -> list[str]:
-    """Say what weakens the scores."""
-    said = []
+def _warnings(data: PreparedData, spec: dict[str, Any], terms: Terms) -> list[str]:
+    """Say what weakens the scores, whatever the kind of data."""
+    said, words = [], terms.protocol.words
     if data.synthetic or spec.get("synthetic"):
-        what = "the fields" if data.synthetic else "the fields that the model was trained on"
+        what = f"the {words.fields}" + ("" if data.synthetic else " that the model was trained on")
         said.append(
-            f"SYNTHETIC DATA: {what} are made up, not observed; the scores say nothing about real weather."
+            f"SYNTHETIC DATA: {what} are made up, not observed; the scores say nothing about {words.real}."
         )
     if spec["data_name"] == data.name and spec["dataset_fingerprint"] != data.fingerprint:
         said.append(
-            "The data set was made anew after the training: its hours may now lie in other splits, and the "
-            "model may have seen some of them."
+            f"The data set was made anew after the training: its {words.parts} may now lie in other splits, "
+            "and the model may have seen some of them."
         )
-    days = (sequences.valid_times[-1, -1] - sequences.init_times[0]) / 86400
-    if days < SHORT_DAYS:
-        said.append(f"Short test period: {days:.1f} days are one spell of weather, not a climate.")
-    if not blocks.enough(blocks.n):
-        said.append(
-            f"Intervals are withheld: {blocks.n} init times are fewer than two blocks of {blocks.length}."
-        )
-    elif blocks.n < FEW_BLOCKS * blocks.length:
-        said.append(
-            f"Few independent blocks: {blocks.n / blocks.length:.1f} blocks of {blocks.length} init "
-            "times; the "
-            "intervals are rough and likely too narrow."
-        )
-    gaps = (
-        int((np.diff(sequences.init_times) > np.diff(sequences.init_times).min()).sum())
-        if len(sequences) > 1
-        else 0
-    )
-    if gaps:
-        said.append(f"The init times have {gaps} gap{'s' if gaps > 1 else ''} (hours missing in the data).")
-    if observations is not None:
-        wanted = same_hour_before(sequences.init_times, sequences.valid_times)
-        absent = ~observations.has(wanted.ravel()).reshape(wanted.shape)
-        if absent.any():
-            said.append(
-                f"persistence_24h is not defined for {int(absent.any(axis=1).sum())} of "
-                f"{len(sequences)} init "
-                "times (the day before is not in the data); its scores are means over the others (n_init)."
-            )
     return said
 
 

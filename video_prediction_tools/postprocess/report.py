@@ -14,15 +14,15 @@ import xarray as xr
 from video_prediction_tools.metadata.files import whole_file
 from video_prediction_tools.metadata.record import Record
 from video_prediction_tools.postprocess import style
-from video_prediction_tools.postprocess.baselines import BASELINES
 from video_prediction_tools.postprocess.forecasts import standard_names
-from video_prediction_tools.postprocess.metrics import METRICS
 from video_prediction_tools.postprocess.plan import Plan
-from video_prediction_tools.postprocess.scoring import choose_cases
+from video_prediction_tools.postprocess.protocol import WEATHER, Protocol, Words
+from video_prediction_tools.postprocess.scoring import OVER_LEADS, choose_cases
 
 NAME = "report.html"
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 _PROGRAMS = "video_prediction_tools/main_scripts"
+_MIME = {".png": "image/png", ".gif": "image/gif"}
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Verdict:
 
     Arguments:
         baseline: name; long_name: what it is.
-        better: it is ahead at every lead hour, at some, or at none: "all", "some", "none".
+        better: it is ahead at every lead step, at some, or at none: "all", "some", "none".
         text: the sentence.
-        gain: how much smaller its error is at the first and the last lead hour.
+        gain: how much smaller its error is at the first and the last lead step.
     """
 
     baseline: str
@@ -68,119 +68,162 @@ def write_report(plan: Plan, scores: xr.Dataset, figures: Mapping[str, Path]) ->
 def content(plan: Plan, scores: xr.Dataset, figures: Mapping[str, Path]) -> dict[str, Any]:
     """Return all that the template shows."""
     images = {
-        name: "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+        name: f"data:{_MIME[path.suffix]};base64," + base64.b64encode(path.read_bytes()).decode()
         for name, path in figures.items()
     }
-    valid = plan.sequences.valid_times
+    terms = plan.terms
+    words = terms.protocol.words
+    labels = [words.label(lead) for lead in scores["lead_time"].values]
     return {
         "model": plan.model,
         "data_name": plan.data.name,
         "source_data_name": plan.spec["data_name"],
         "synthetic": plan.data.synthetic or plan.spec.get("synthetic"),
-        "split": plan.options.split,
-        "n_init": len(plan.sequences),
-        "lead_hours": [f"{hour:g}" for hour in scores["lead_time"].values],
-        "first": style.utc(plan.sequences.init_times[0]),
-        "last": style.utc(plan.sequences.init_times[-1]),
-        "days": f"{(valid[-1, -1] - plan.sequences.init_times[0]) / 86400:.1f}",
-        "variables": [_variable(plan, scores, name, images) for name in plan.grid.variables],
+        "words": words,
+        "sample": _sample(plan),
+        "lead_span": f"{words.lead}s {labels[0]} to {labels[-1]}",
+        "lead_labels": labels + ([OVER_LEADS] if terms.protocol.mean_over_leads else []),
+        "variables": [_variable(plan, scores, name, images) for name in terms.grid.variables],
+        "case_metric": terms.protocol.case_metric.long_name,
         "warnings": plan.warnings,
         "facts": _facts(plan),
-        "splits": _splits(plan.data_record),
+        "splits": _splits(plan.data_record, terms.grid.layout.has_times),
         "hparams": {key: _text(value) for key, value in sorted(plan.hparams.items())},
         "commands": _commands(plan),
         "interval": _interval(plan),
-        "weighting": "all grid points the same" if plan.options.no_latitude_weights else "cos(latitude)",
-        "climatology": plan.climatology.origin if plan.climatology else "",
-        "metric_notes": [(metric.name, metric.long_name, f"{metric.best:g}") for metric in plan.metrics],
+        "weighting": terms.weighting,
+        "climatology": terms.climatology.origin if terms.climatology else "",
     }
+
+
+def _sample(plan: Plan) -> str:
+    sequences = plan.terms.sequences
+    said = f"{plan.options.split} split, {len(sequences)} forecasts"
+    if not plan.terms.grid.layout.has_times:
+        return f"{said}, one for each sequence"
+    days = (sequences.valid_times[-1, -1] - sequences.init_times[0]) / 86400
+    first, last = (style.utc(sequences.init_times[place]) for place in (0, -1))
+    return f"{said} started from {first} to {last} ({days:.1f} days)"
 
 
 def _variable(plan: Plan, scores: xr.Dataset, variable: str, images: Mapping[str, str]) -> dict[str, Any]:
     unit = scores["units"].sel(variable=variable).item()
-    verdicts = [_verdict(scores, variable, product) for product in scores["baseline"].values.tolist()]
-    names = [metric.name for metric in plan.metrics]
-    names.sort(key=lambda name: name != _main_metric(scores))  # the one that the verdicts speak of first
+    protocol = plan.terms.protocol
+    verdicts = [
+        _verdict(scores, variable, product, protocol) for product in scores["baseline"].values.tolist()
+    ]
+    names = [metric.name for metric in plan.terms.metrics]
+    # the one that the verdicts speak of first
+    names.sort(key=lambda name: name != _main_metric(scores, protocol))
+    chosen_by, kind = protocol.case_metric, "map" if plan.terms.grid.layout.has_times else "strip"
     cases = [
         {
             "name": case,
-            "rmse": f"{rmse:.3g} {style.pretty_unit(unit)}",
-            "init_time": style.utc(scores["init_time"].values[place]),
-            "image": images[f"map_{variable}_{case}"],
+            "score": f"{chosen_by.name} {score:.3g} {style.pretty_unit(chosen_by.units(unit))}".strip(),
+            "start": _start(plan, scores["init_time"].values[place]),
+            "image": images[f"{kind}_{variable}_{case}"],
         }
-        for case, (place, rmse) in choose_cases(scores, variable).items()
+        for case, (place, score) in choose_cases(scores, variable, chosen_by).items()
     ]
     return {
         "name": variable,
         "long_name": standard_names(variable)[1],
         "unit": style.pretty_unit(unit),
         "verdicts": verdicts,
-        "headline": _headline(plan.model, scores, variable, verdicts),
+        "headline": _headline(plan.model, scores, variable, verdicts, protocol),
         "cases": cases,
-        "metrics": [_table(scores, variable, name, images) for name in names],
-        "error_map": images[f"error_map_{variable}"],
+        "metrics": [_table(scores, variable, name, images, protocol) for name in names],
+        "animation": images.get(f"animation_{variable}", ""),
+        "error_map": images.get(f"error_map_{variable}", ""),
     }
 
 
-def _main_metric(scores: xr.Dataset) -> str:
+def _start(plan: Plan, start: int) -> str:
+    written = style.utc(start) if plan.terms.grid.layout.has_times else str(int(start))
+    return f"{plan.terms.protocol.words.start} {written}"
+
+
+def _main_metric(scores: xr.Dataset, protocol: Protocol) -> str:
     names = scores["metric"].values.tolist()
-    return "rmse" if "rmse" in names else names[0]
+    return protocol.main_metric if protocol.main_metric in names else names[0]
 
 
-def _verdict(scores: xr.Dataset, variable: str, baseline: str) -> Verdict:
-    metric = _main_metric(scores)
+def _verdict(scores: xr.Dataset, variable: str, baseline: str, protocol: Protocol = WEATHER) -> Verdict:
+    metric, words = _main_metric(scores, protocol), protocol.words
     one = scores.sel(variable=variable, metric=metric)
     difference = one["difference"].sel(baseline=baseline).values
     high = one["difference_ci_high"].sel(baseline=baseline).values
     low = one["difference_ci_low"].sel(baseline=baseline).values
     hours = scores["lead_time"].values
     better, worse = difference < 0, difference > 0
-    long_name = BASELINES[baseline].long_name
+    long_name = protocol.baselines[baseline].long_name
     if not np.isfinite(difference).any():
         return Verdict(
-            baseline, long_name, "none", "cannot be compared: there is no init time that both forecast.", ""
+            baseline,
+            long_name,
+            "none",
+            f"cannot be compared: there is no {words.start} that both forecast.",
+            "",
         )
     if better.all():
-        text = "better at every lead hour"
+        text = f"better at every {words.lead}"
     elif better.any():
-        text = f"better at {spans(hours, better)}, not at {spans(hours, ~better)}"
+        text = f"better at {spans(hours, better, words)}, not at {spans(hours, ~better, words)}"
     else:
-        text = "not better at any lead hour"
+        text = f"not better at any {words.lead}"
     if not np.isfinite(high).any():
         text += "; whether by more than chance cannot be said (intervals withheld)"
     else:
         beyond = (better & (high < 0)) | (worse & (low > 0))
         text += (
-            "; the paired interval excludes zero at every lead hour"
+            f"; the paired interval excludes zero at every {words.lead}"
             if beyond.all()
-            else f"; the paired interval excludes zero at {spans(hours, beyond)}"
+            else f"; the paired interval excludes zero at {spans(hours, beyond, words)}"
             if beyond.any()
-            else "; the paired interval includes zero at every lead hour"
+            else f"; the paired interval includes zero at every {words.lead}"
         )
     share = "all" if better.all() else "some" if better.any() else "none"
-    return Verdict(baseline, long_name, share, text + ".", _gain(scores, variable, metric, baseline))
+    return Verdict(
+        baseline, long_name, share, text + ".", _gain(scores, variable, metric, baseline, protocol)
+    )
 
 
-def _gain(scores: xr.Dataset, variable: str, metric: str, baseline: str) -> str:
-    """Say by how much the error is smaller at the first and last lead hour, for metrics that are errors."""
-    if METRICS[metric].best != 0.0 or metric == "bias":
+def _gain(scores: xr.Dataset, variable: str, metric: str, baseline: str, protocol: Protocol) -> str:
+    """Say by how much the error is smaller at the first and last lead step, for metrics that are errors."""
+    if protocol.metrics[metric].best != 0.0 or metric == "bias":
         return ""
     one = scores.sel(variable=variable, metric=metric)
-    theirs = one["value"].sel(product=baseline).values
+    differences = one["difference"].sel(baseline=baseline).values.tolist()
+    theirs = one["value"].sel(product=baseline).values.tolist()
+    where = [
+        f"at {spans(one['lead_time'].values[i : i + 1], [True], protocol.words)}" for i in range(len(theirs))
+    ]
+    chosen = sorted({0, len(theirs) - 1})
+    if protocol.mean_over_leads:
+        differences.append(one["mean_difference"].sel(baseline=baseline).item())
+        theirs.append(one["mean_value"].sel(product=baseline).item())
+        where.append(f"in the mean over {protocol.words.lead}s")
+        chosen.append(len(theirs) - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        change = 100.0 * one["difference"].sel(baseline=baseline).values / theirs
-    words = [
-        f"{abs(change[i]):.0f} % {'lower' if change[i] < 0 else 'higher'} at "
-        f"+{scores['lead_time'].values[i]:g} h"
-        for i in sorted({0, len(change) - 1})
+        change = 100.0 * np.divide(differences, theirs)
+    said = [
+        f"{abs(change[i]):.0f} % {'lower' if change[i] < 0 else 'higher'} {where[i]}"
+        for i in chosen
         if np.isfinite(change[i])
     ]
-    return f"{metric} {', '.join(words)}" if words else ""
+    return f"{metric} {', '.join(said)}" if said else ""
 
 
-def _headline(model: str, scores: xr.Dataset, variable: str, verdicts: Sequence[Verdict]) -> str:
-    """Say at which lead hours the model beats every baseline, and which cannot be compared at any of them."""
-    one = scores["difference"].sel(variable=variable, metric=_main_metric(scores))
+def _headline(
+    model: str,
+    scores: xr.Dataset,
+    variable: str,
+    verdicts: Sequence[Verdict],
+    protocol: Protocol = WEATHER,
+) -> str:
+    """Say at which lead steps the model beats every baseline, and which cannot be compared at any of them."""
+    words = protocol.words
+    one = scores["difference"].sel(variable=variable, metric=_main_metric(scores, protocol))
     defined = np.isfinite(one).any("lead_time").values
     undefined = one["baseline"].values[~defined].tolist()
     if not defined.any():
@@ -189,38 +232,46 @@ def _headline(model: str, scores: xr.Dataset, variable: str, verdicts: Sequence[
     hours = scores["lead_time"].values
     ahead = (one.isel(baseline=defined) < 0).all("baseline").values
     if ahead.all():
-        return f"{model} beats every baseline at every lead hour.{left_out}"
+        return f"{model} beats every baseline at every {words.lead}.{left_out}"
     if ahead.any():
-        return f"{model} beats every baseline at {spans(hours, ahead)}, but not at {spans(hours, ~ahead)}.{left_out}"
+        return (
+            f"{model} beats every baseline at {spans(hours, ahead, words)}, "
+            f"but not at {spans(hours, ~ahead, words)}.{left_out}"
+        )
     beaten = [verdict.baseline for verdict in verdicts if verdict.better == "all"]
     if beaten:
         return (
-            f"{model} beats {' and '.join(beaten)} at every lead hour, but is at no lead hour ahead of all "
+            f"{model} beats {' and '.join(beaten)} at every {words.lead}, but is at no {words.lead} ahead of all "
             f"baselines.{left_out}"
         )
-    return f"{model} is at no lead hour ahead of all baselines.{left_out}"
+    return f"{model} is at no {words.lead} ahead of all baselines.{left_out}"
 
 
-def spans(hours: np.ndarray, chosen: np.ndarray) -> str:
-    """Write the chosen lead hours as ``+1 to +4 h and +9 h``."""
+def spans(leads: np.ndarray, chosen: Sequence[bool], words: Words = WEATHER.words) -> str:
+    """Write the chosen lead steps as ``+1 to +4 and +9 h`` or ``lead frames 1 to 4 and 9``."""
     parts, start = [], None
-    for index in range(len(hours) + 1):
-        inside = index < len(hours) and chosen[index]
+    for index in range(len(leads) + 1):
+        inside = index < len(leads) and chosen[index]
         if inside and start is None:
             start = index
         elif not inside and start is not None:
-            first, last = f"+{hours[start]:g}", f"+{hours[index - 1]:g}"
+            first, last = f"{words.sign}{leads[start]:g}", f"{words.sign}{leads[index - 1]:g}"
             parts.append(first if start == index - 1 else f"{first} to {last}")
             start = None
-    return (
-        (", ".join(parts[:-1]) + " and " if len(parts) > 1 else "") + (parts[-1] if parts else "none") + " h"
-    )
+    return words.at(parts)
 
 
-def _table(scores: xr.Dataset, variable: str, metric: str, images: Mapping[str, str]) -> dict[str, Any]:
-    one = scores.sel(variable=variable, metric=metric)
-    value = one["value"].values  # [product, lead_time]
-    distance = METRICS[metric].distance(value)
+def _table(
+    scores: xr.Dataset, variable: str, metric: str, images: Mapping[str, str], protocol: Protocol
+) -> dict[str, Any]:
+    one, about = scores.sel(variable=variable, metric=metric), protocol.metrics[metric]
+    columns = {name: one[name].values for name in ("value", "ci_low", "ci_high")}  # [product, lead_time]
+    if protocol.mean_over_leads:
+        columns = {
+            name: np.column_stack([values, one[f"mean_{name}"].values]) for name, values in columns.items()
+        }
+    value = columns["value"]
+    distance = about.distance(value)
     best = distance == np.nanmin(np.where(np.isfinite(distance), distance, np.inf), axis=0)
     rows = [
         {
@@ -229,8 +280,8 @@ def _table(scores: xr.Dataset, variable: str, metric: str, images: Mapping[str, 
             "cells": [
                 _cell(
                     value[row, lead],
-                    one["ci_low"].values[row, lead],
-                    one["ci_high"].values[row, lead],
+                    columns["ci_low"][row, lead],
+                    columns["ci_high"][row, lead],
                     bool(best[row, lead]),
                 )
                 for lead in range(value.shape[1])
@@ -241,7 +292,7 @@ def _table(scores: xr.Dataset, variable: str, metric: str, images: Mapping[str, 
     unit = style.pretty_unit(one["metric_units"].item())
     return {
         "name": metric,
-        "long_name": METRICS[metric].long_name,
+        "long_name": about.long_name,
         "unit": unit,
         "rows": rows,
         "image": images[f"score_{variable}_{metric}"],
@@ -264,13 +315,12 @@ def _number(value: float) -> str:
 
 
 def _interval(plan: Plan) -> str:
-    blocks = plan.blocks
+    blocks, start = plan.terms.blocks, plan.terms.protocol.words.start
     if not blocks.enough(blocks.n):
-        return f"withheld, because {blocks.n} init times are fewer than two blocks of {blocks.length}"
+        return f"withheld, because {blocks.n} {start}s are fewer than two blocks of {blocks.length}"
     return (
-        f"{100 * blocks.coverage:.0f} %, from {blocks.draws} draws of moving blocks of "
-        f"{blocks.length} init times "
-        f"({plan.block_hours:g} h); the same draws for all products"
+        f"{100 * blocks.coverage:.0f} %, from {blocks.draws} draws of {plan.terms.block}; "
+        "the same draws for all products"
     )
 
 
@@ -283,11 +333,12 @@ def _facts(plan: Plan) -> dict[str, str]:
         "Judged on": plan.data.name
         + (" (the same data set)" if plan.data.name == plan.spec["data_name"] else " (transfer learning)"),
         "Variables": ", ".join(
-            f"{name} [{unit}]" for name, unit in zip(plan.grid.variables, plan.grid.units, strict=True)
+            f"{name} [{unit}]"
+            for name, unit in zip(plan.terms.grid.variables, plan.terms.grid.units, strict=True)
         ),
         "Region": _region(plan),
-        "Frames": f"{plan.spec['context_frames']} context, {plan.spec['lead_frames']} lead, "
-        f"step {plan.data.index.step_hours} h",
+        "Frames": f"{plan.spec['context_frames']} context, {plan.spec['lead_frames']} lead"
+        + (f", step {plan.data.index.step_hours} h" if plan.terms.grid.layout.has_times else ""),
         "Known channels": ", ".join(plan.spec["known"]) or "none",
         "Source of the data": _text(data.get("source", "")),
         "Best step": f"{_text(details.get('best_step', ''))} of {_text(details.get('last_step', ''))} "
@@ -303,19 +354,24 @@ def _facts(plan: Plan) -> dict[str, str]:
 
 
 def _region(plan: Plan) -> str:
-    if plan.data.region.lat is None:
-        return f"{plan.data.index.height} x {plan.data.index.width} pixels"
-    lat, lon = plan.grid.lat, plan.grid.lon
+    lat, lon = plan.terms.grid.lat, plan.terms.grid.lon
+    if not plan.terms.grid.layout.has_times:
+        return f"{len(lat)} x {len(lon)} pixels"
     return (
         f"{lat[-1]:g} to {lat[0]:g} \u00b0N, {lon[0]:g} to {lon[-1]:g} \u00b0E; "
         f"{len(lat)} x {len(lon)} points (lat x lon)"
     )
 
 
-def _splits(record: Record) -> list[tuple[str, str, str, str]]:
-    """Return name, first hour, last hour and number of time steps of each split."""
-    return [
-        (name, _text(entry.get("first", "")), _text(entry.get("last", "")), _text(entry.get("hours", "")))
+def _splits(record: Record, has_times: bool) -> list[list[str]]:
+    """Return the table of the splits: its head, and a row for each."""
+    columns = (
+        {"first hour (UTC)": "first", "last hour (UTC)": "last", "time steps": "hours"}
+        if has_times
+        else {"sequences": "sequences", "different digits to draw from": "digits"}
+    )
+    return [["split", *columns]] + [
+        [name, *(_text(entry.get(key, "")) for key in columns.values())]
         for name, entry in record.details.get("splits", {}).items()
     ]
 

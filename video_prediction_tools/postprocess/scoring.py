@@ -16,12 +16,13 @@ from video_prediction_tools.metadata.files import netcdf_errors_as_os_errors, wh
 from video_prediction_tools.postprocess.baselines import Baseline
 from video_prediction_tools.postprocess.bootstrap import MovingBlocks, defined_means, paired_difference
 from video_prediction_tools.postprocess.climatology import Climatology
-from video_prediction_tools.postprocess.forecasts import EPOCH, ForecastFile
-from video_prediction_tools.postprocess.metrics import Metric, statistics_of
-from video_prediction_tools.postprocess.statistics import Fields, Statistic
+from video_prediction_tools.postprocess.forecasts import ForecastFile
+from video_prediction_tools.postprocess.metrics import METRICS, Metric, statistics_of
+from video_prediction_tools.postprocess.protocol import WEATHER, Protocol
+from video_prediction_tools.postprocess.statistics import Fields, SquaredError, Statistic
 from video_prediction_tools.progress import progress
 
-CSV_HEADER = ("variable", "product", "metric", "lead_hour", "value", "ci_low", "ci_high", "n_init")
+OVER_LEADS = "mean"  # in place of the lead step in the rows of the mean over all of them
 _TABLE = ("product", "metric", "variable", "lead_time")
 
 
@@ -41,7 +42,7 @@ def reduce_forecasts(
         model: name of the product that the model is.
         baselines: the other products.
         statistics: what to work out.
-        weights: [lat, lon], summing to 1.
+        weights: [lat, lon], summing to 1 for means over the area, all 1 for sums over a frame.
         climatology: for the statistics that need one.
         chunk: init_times in memory at a time; the result does not depend on it.
 
@@ -80,24 +81,20 @@ def reduce_forecasts(
             "product": products,
             "statistic": [one.__name__ for one in statistics],
             "variable": list(grid.variables),
-            "init_time": (
-                "init_time",
-                forecasts.init_times,
-                {"units": EPOCH, "standard_name": "forecast_reference_time"},
-            ),
-            "lead_time": (
-                "lead_time",
-                forecasts.lead_hours,
-                {"units": "hours", "standard_name": "forecast_period"},
-            ),
-            "lat": ("lat", grid.lat, {"units": "degrees_north", "standard_name": "latitude"}),
-            "lon": ("lon", grid.lon, {"units": "degrees_east", "standard_name": "longitude"}),
+            "init_time": forecasts.init_times,
+            "lead_time": forecasts.lead_hours,
+            "lat": grid.lat,
+            "lon": grid.lon,
         },
     )
 
 
 def score(
-    reduced: xr.Dataset, metrics: Sequence[Metric], blocks: MovingBlocks, units: Mapping[str, str]
+    reduced: xr.Dataset,
+    metrics: Sequence[Metric],
+    blocks: MovingBlocks,
+    units: Mapping[str, str],
+    mean_over_leads: bool = False,
 ) -> xr.Dataset:
     """Make scores, their intervals, and the model's differences to the baselines (paired by init_time).
 
@@ -106,12 +103,14 @@ def score(
         metrics: the scores to make.
         blocks: of the bootstrap, the same for all products and metrics.
         units: of the variables.
+        mean_over_leads: make the scores of the mean over all lead steps as well.
 
     Returns:
         `reduced` with `value`, `ci_low`, `ci_high`, `n_init` [product, metric, variable, lead_time] and with
         `difference`, `difference_ci_low`, `difference_ci_high` [baseline, metric, variable, lead_time]:
         distance of the model from the perfect score minus that of the baseline, negative where the model is
-        better. Intervals are NaN where there are fewer than two blocks.
+        better. Intervals are NaN where there are fewer than two blocks. With `mean_over_leads` the same
+        names with ``mean_`` before them, without lead_time; a forecast's mean is that of its defined lead steps.
     """
     products = reduced["product"].values.tolist()
     variables = reduced["variable"].values.tolist()
@@ -126,11 +125,39 @@ def score(
         }
         for product in products
     ]
-    shape = (len(products), len(metrics), len(variables), reduced.sizes["lead_time"])
+    scored = reduced.assign(_tables(by_product, metrics, blocks))
+    if mean_over_leads:
+        over = [
+            {kind: value[..., np.newaxis] for kind, value in _over_leads(statistics).items()}
+            for statistics in by_product
+        ]
+        for name, (dims, values) in _tables(over, metrics, blocks).items():
+            scored[f"mean_{name}"] = (dims[:-1], values[..., 0])
+    metric_units = [[metric.units(units[name]) for name in variables] for metric in metrics]
+    return scored.assign_coords(
+        metric=[metric.name for metric in metrics],
+        baseline=products[1:],
+        metric_units=(("metric", "variable"), metric_units),
+        units=("variable", [units[name] for name in variables]),
+    )
+
+
+def _over_leads(statistics: Mapping[type[Statistic], np.ndarray]) -> dict[type[Statistic], np.ndarray]:
+    """Return the mean over the last axis of each array, without NaN."""
+    return defined_means({kind: np.moveaxis(value, -1, 0) for kind, value in statistics.items()})
+
+
+def _tables(
+    by_product: Sequence[Mapping[type[Statistic], np.ndarray]],
+    metrics: Sequence[Metric],
+    blocks: MovingBlocks,
+) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    """Make the tables of `score` of statistics [init_time, variable, lead_time], with their dimensions."""
+    shape = (len(by_product), len(metrics), *next(iter(by_product[0].values())).shape[1:])
     table = {name: np.full(shape, np.nan) for name in ("value", "ci_low", "ci_high")}
     number = np.zeros(shape, np.int64)
     difference = {
-        name: np.full((len(products) - 1, *shape[1:]), np.nan) for name in ("", "_ci_low", "_ci_high")
+        name: np.full((len(by_product) - 1, *shape[1:]), np.nan) for name in ("", "_ci_low", "_ci_high")
     }
     for place, statistics in enumerate(by_product):
         means, draws = defined_means(statistics), blocks.means(statistics)
@@ -153,36 +180,45 @@ def score(
                 found = paired_difference(blocks, *used, lambda mean, of=metric: of.distance(of.value(mean)))
                 for name, values in zip(difference, found[:3], strict=True):
                     difference[name][place - 1, index] = values
-    scored = reduced.assign({name: (_TABLE, values) for name, values in table.items()})
-    scored = scored.assign(
-        {f"difference{name}": (("baseline", *_TABLE[1:]), values) for name, values in difference.items()}
-    )
-    scored["n_init"] = (_TABLE, number)
-    metric_units = [[metric.units(units[name]) for name in variables] for metric in metrics]
-    return scored.assign_coords(
-        metric=[metric.name for metric in metrics],
-        baseline=products[1:],
-        metric_units=(("metric", "variable"), metric_units),
-        units=("variable", [units[name] for name in variables]),
-    )
+    return {
+        **{name: (_TABLE, values) for name, values in table.items()},
+        **{f"difference{name}": (("baseline", *_TABLE[1:]), values) for name, values in difference.items()},
+        "n_init": (_TABLE, number),
+    }
 
 
-_LONG_NAMES = {
-    "grid_mean": "mean over the grid for each forecast; the metrics are made of these",
-    "error_map": "mean over init_time of forecast minus truth",
-    "squared_error_map": "mean over init_time of the squared error",
-    "value": "score",
-    "ci_low": "lower end of the interval of the score",
-    "ci_high": "upper end of the interval",
-    "n_init": "number of init_times that the score is made of",
-    "difference": "distance of the model from the perfect score minus that of the baseline "
-    "(negative: model better)",
-    "difference_ci_low": "lower end of its interval",
-    "difference_ci_high": "upper end of its interval",
-}
+def _long_names(protocol: Protocol) -> dict[str, str]:
+    """Return what the variables of evaluation_metrics.nc are, in words."""
+    start = protocol.layout.start.name
+    tables = {
+        "value": "score",
+        "ci_low": "lower end of the interval of the score",
+        "ci_high": "upper end of the interval",
+        "n_init": f"number of {start}s that the score is made of",
+        "difference": "distance of the model from the perfect score minus that of the baseline "
+        "(negative: model better)",
+        "difference_ci_low": "lower end of its interval",
+        "difference_ci_high": "upper end of its interval",
+    }
+    over_leads = f"mean over all {protocol.words.lead}s"
+    return {
+        "grid_mean": "mean over the grid for each forecast; the metrics are made of these"
+        if protocol.layout.has_times
+        else "statistic of each frame (errors: summed over it); the metrics are made of these",
+        "error_map": f"mean over {start} of forecast minus truth",
+        "squared_error_map": f"mean over {start} of the squared error",
+        **tables,
+        **(
+            {f"mean_{name}": f"{over_leads}: {text}" for name, text in tables.items()}
+            if protocol.mean_over_leads
+            else {}
+        ),
+    }
 
 
-def write_scores(directory: Path, scores: xr.Dataset, attributes: Mapping[str, Any]) -> tuple[Path, Path]:
+def write_scores(
+    directory: Path, scores: xr.Dataset, attributes: Mapping[str, Any], protocol: Protocol = WEATHER
+) -> tuple[Path, Path]:
     """Write evaluation_metrics.nc and evaluation_metrics.csv; return their paths.
 
     Raises:
@@ -190,9 +226,15 @@ def write_scores(directory: Path, scores: xr.Dataset, attributes: Mapping[str, A
     """
     netcdf, table = Path(directory) / "evaluation_metrics.nc", Path(directory) / "evaluation_metrics.csv"
     labelled = scores.copy()
-    for name, text in _LONG_NAMES.items():
+    for name, text in _long_names(protocol).items():
         labelled[name].attrs["long_name"] = text
     labelled.attrs = {"Conventions": "CF-1.8", **attributes}
+    labelled = labelled.rename(
+        {inside: name for inside, name in protocol.layout.file_names.items() if inside != name}
+    )
+    for axis in protocol.layout.axes:
+        labelled[axis.name] = labelled[axis.name].astype(axis.kind)
+        labelled[axis.name].attrs = dict(axis.attributes)
     encoding = {
         name: {"zlib": True, "complevel": 1} for name in ("grid_mean", "error_map", "squared_error_map")
     }
@@ -200,22 +242,33 @@ def write_scores(directory: Path, scores: xr.Dataset, attributes: Mapping[str, A
         labelled.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
     with whole_file(table) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(CSV_HEADER)
+        writer.writerow(
+            ("variable", "product", "metric", protocol.words.column, "value", "ci_low", "ci_high", "n_init")
+        )
         for row in table_rows(scores):
             writer.writerow(row)
     return netcdf, table
 
 
 def table_rows(scores: xr.Dataset) -> list[tuple]:
-    """Return the rows of evaluation_metrics.csv; what is not defined or withheld is empty."""
+    """Return the rows of evaluation_metrics.csv; what is not defined or withheld is empty.
+
+    The mean over all lead steps, where there is one, comes last, with the word `OVER_LEADS` for the lead step.
+    """
     rows = []
+    columns = ("value", "ci_low", "ci_high", "n_init")
     for variable in scores["variable"].values.tolist():
         for product in scores["product"].values.tolist():
             for metric in scores["metric"].values.tolist():
                 one = scores.sel(variable=variable, product=product, metric=metric)
-                numbers = (one[name].values.tolist() for name in ("lead_time", "value", "ci_low", "ci_high"))
-                for lead, *values, n_init in zip(*numbers, one["n_init"].values.tolist(), strict=True):
-                    rows.append((variable, product, metric, f"{lead:g}", *map(_cell, values), n_init))
+                leads = [f"{lead:g}" for lead in one["lead_time"].values]
+                numbers = [one[name].values.tolist() for name in columns]
+                if "mean_value" in one:
+                    leads.append(OVER_LEADS)
+                    for name, values in zip(columns, numbers, strict=True):
+                        values.append(one[f"mean_{name}"].item())
+                for lead, *values, n_init in zip(leads, *numbers, strict=True):
+                    rows.append((variable, product, metric, lead, *map(_cell, values), n_init))
     return rows
 
 
@@ -223,11 +276,17 @@ def _cell(value: float) -> str:
     return f"{value:.9g}" if np.isfinite(value) else ""
 
 
-def choose_cases(scores: xr.Dataset, variable: str) -> dict[str, tuple[int, float]]:
-    """Return position and rmse of the best, median and worst init_time of the model, over all lead hours."""
+def choose_cases(
+    scores: xr.Dataset, variable: str, metric: Metric = METRICS["rmse"]
+) -> dict[str, tuple[int, float]]:
+    """Return position and score of the best, median and worst forecast of the model, over all lead steps.
+
+    Arguments:
+        metric: chosen by; one of the mean squared error alone.
+    """
     model = scores["product"].values[0]
-    squared = scores["grid_mean"].sel(product=model, statistic="SquaredError", variable=variable)
-    rmse = np.sqrt(squared.mean("lead_time").values)
-    order = np.argsort(rmse, kind="stable")
+    squared = scores["grid_mean"].sel(product=model, statistic=SquaredError.__name__, variable=variable)
+    error = metric.value({SquaredError: squared.mean("lead_time").values})
+    order = np.argsort(error, kind="stable")
     chosen = {"best": order[0], "median": order[(len(order) - 1) // 2], "worst": order[-1]}
-    return {name: (int(place), float(rmse[place])) for name, place in chosen.items()}
+    return {name: (int(place), float(error[place])) for name, place in chosen.items()}

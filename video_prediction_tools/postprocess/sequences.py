@@ -7,6 +7,7 @@ import numpy as np
 
 from video_prediction_tools.datasets.tfrecords import BlockIndex, read_block
 from video_prediction_tools.errors import InputError
+from video_prediction_tools.metadata.names import step_that_makes
 
 HOUR = 3600  # seconds
 
@@ -16,14 +17,16 @@ class Batch:
     """What is known of some forecasts at their init_time.
 
     Arguments:
-        init_times: int64 [B], seconds since 1970.
-        valid_times: int64 [B, Tl].
+        init_times: int64 [B], seconds since 1970; of data without times the numbers of the sequences.
+        valid_times: int64 [B, Tl]; of data without times the numbers of the lead frames.
         last_frame: frame of init_time [B, H, W, C], physical units.
+        context: all context frames [B, Tc, H, W, C], where forecasts.nc keeps them (data without times).
     """
 
     init_times: np.ndarray
     valid_times: np.ndarray
     last_frame: np.ndarray
+    context: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,13 @@ class Sequences:
     def valid_times(self) -> np.ndarray:
         """Times of all lead frames [n, Tl]."""
         return self.init_times[:, np.newaxis] + self.lead_seconds
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Numbers of the sequences in their split [n], from 0, of data made of separate sequences."""
+        step = int(self.index.step_hours * HOUR)
+        first = self.init_times - (self.context_frames - 1) * step
+        return first // (self.index.sequence_length * step)
 
     def batches(self, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield frames float32 [B, Tc+Tl, H, W, C] and times int64 [B, Tc+Tl], one block in memory at a time.
@@ -92,11 +102,12 @@ def choose_sequences(
         InputError: sequences are too short, there are none, or the stride is no multiple of the step.
     """
     if index.sequence_length < context_frames + lead_frames:
+        program_step = step_that_makes(index.directory, "preprocess2")
         raise InputError(
             index.directory,
             f"its sequences have {index.sequence_length} frames, the model needs "
             f"{context_frames} + {lead_frames}",
-            f"run the step 'preprocess2' with --sequence_length {context_frames + lead_frames}",
+            f"run the step '{program_step}' with --sequence_length {context_frames + lead_frames}",
         )
     if stride_hours > index.step_hours and stride_hours % index.step_hours:
         raise InputError(

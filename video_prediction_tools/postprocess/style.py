@@ -28,6 +28,7 @@ PRODUCTS = {
     "persistence": {"color": "#D55E00", "linestyle": "--", "marker": "s"},
     "persistence_24h": {"color": "#009E73", "linestyle": "-.", "marker": "^"},
     "climatology": {"color": "#7F7F7F", "linestyle": ":", "marker": "D"},
+    "mean_frame": {"color": "#7F7F7F", "linestyle": ":", "marker": "D"},
     "linear_regression": {"color": "#CC79A7", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
 }
 FIELD_COLOURS, DIFFERENCE_COLOURS = "viridis", "RdBu_r"
@@ -87,6 +88,15 @@ def leave_room(figure: Figure, inches: float, synthetic: bool) -> float:
             bbox={"facecolor": "#B00020", "edgecolor": "none", "boxstyle": "square,pad=0.3"},
         )
     return strip
+
+
+def head(figure: Figure, title: str, below: str, synthetic: bool) -> None:
+    """Write the title and a smaller line below it, into room that the layout leaves free at the top."""
+    start, height = leave_room(figure, 0.62, synthetic), figure.get_figheight()
+    figure.text(
+        0.012, 1.0 - (start + 0.07) / height, title, ha="left", va="top", fontsize=11, fontweight="bold"
+    )
+    figure.text(0.012, 1.0 - (start + 0.35) / height, below, ha="left", va="top", fontsize=8.5, color="0.3")
 
 
 def save(figure: Figure, path: Path) -> None:

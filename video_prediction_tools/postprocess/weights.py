@@ -22,12 +22,21 @@ def latitude_weights(lat: np.ndarray, width: int) -> xr.DataArray:
 
 
 def uniform_weights(height: int, width: int) -> xr.DataArray:
-    """The same weight for every grid point, for ``--no_latitude_weights`` and data that are no weather.
+    """The same weight for every grid point, for ``--no_latitude_weights``.
 
     Returns:
         [lat, lon].
     """
     return _normalised(np.ones((height, width)))
+
+
+def sum_weights(height: int, width: int) -> xr.DataArray:
+    """Weight 1 for every pixel: what is a mean with other weights is then the sum over the frame.
+
+    Returns:
+        [lat, lon].
+    """
+    return xr.DataArray(np.ones((height, width)), dims=("lat", "lon"))
 
 
 def _normalised(weights: np.ndarray) -> xr.DataArray:

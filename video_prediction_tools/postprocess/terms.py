@@ -1,0 +1,238 @@
+"""The terms on which a model is judged: forecasts, metrics, baselines, weights and blocks of one kind of data."""
+
+import math
+from argparse import Namespace
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from video_prediction_tools.datasets.observations import Observations
+from video_prediction_tools.datasets.prepared import PreparedData
+from video_prediction_tools.errors import InputError
+from video_prediction_tools.metadata.record import Record
+from video_prediction_tools.postprocess.baselines import Baseline, Sources, make_baselines, same_hour_before
+from video_prediction_tools.postprocess.bootstrap import MovingBlocks
+from video_prediction_tools.postprocess.climatology import Climatology, read_climatology, training_climatology
+from video_prediction_tools.postprocess.forecasts import Grid
+from video_prediction_tools.postprocess.metrics import Metric, metrics_by_name
+from video_prediction_tools.postprocess.protocol import MOVING_MNIST, WEATHER, Protocol
+from video_prediction_tools.postprocess.sequences import Sequences, choose_sequences
+from video_prediction_tools.postprocess.weights import latitude_weights, sum_weights, uniform_weights
+
+FEW_BLOCKS = 10  # with fewer independent blocks an interval is itself uncertain
+SHORT_DAYS = 30
+BLOCK_HOURS = 24  # where --block_hours is not given
+PUBLISHED = {"digits": 2, "pixels": 64, "context frames": 10, "lead frames": 10}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What `Plan` says of it, for one kind of data.
+
+    Arguments:
+        protocol: of the data.
+        grid: of the fields.
+        sequences: the forecasts to make.
+        metrics: the scores to make.
+        climatology: reference of acc, or None.
+        baselines: the products beside the model.
+        weights: [lat, lon].
+        weighting: what they are, in words.
+        blocks: of the bootstrap.
+        block, short_block: what a block is, in words.
+        warnings: what a reader of the scores must know.
+    """
+
+    protocol: Protocol
+    grid: Grid
+    sequences: Sequences
+    metrics: list[Metric]
+    climatology: Climatology | None
+    baselines: list[Baseline]
+    weights: xr.DataArray
+    weighting: str
+    blocks: MovingBlocks
+    block: str
+    short_block: str
+    warnings: list[str]
+
+
+def weather_terms(options: Namespace, data: PreparedData, spec: dict[str, Any]) -> Terms:
+    """Return the terms for weather.
+
+    Raises:
+        InputError: the flags do not fit the data.
+    """
+    asked = _asked_metrics(options, WEATHER)
+    index, region = data.index, data.region
+    grid = Grid(index.variables, data.units, region.lat, region.lon)
+    sequences = choose_sequences(
+        index, options.split, spec["context_frames"], spec["lead_frames"], options.stride
+    )
+    observations = Observations(data.directory)
+    climatology, no_climatology = _climatology(options, observations, grid, sequences)
+    metrics = [metric for metric in asked if climatology or not metric.needs_climatology]
+    if metrics != asked and options.eval_metrics:
+        raise InputError(
+            "--eval_metrics acc",
+            f"there is no climatology to compare with: {no_climatology}",
+            "give a --climatology_file that covers the period, or leave acc out",
+        )
+    baselines, missing = make_baselines(Sources(observations, climatology, no_climatology))
+    spacing = max(options.stride, index.step_hours)
+    length = math.ceil((options.block_hours or BLOCK_HOURS) / spacing)
+    blocks = MovingBlocks(len(sequences), length, options.bootstrap_draws)
+    warnings = [
+        *_weather_warnings(sequences, blocks, observations),
+        *(f"The product {product} is missing: {reason}." for product, reason in missing.items()),
+    ]
+    if len(metrics) < len(asked):
+        warnings.append(f"The metric acc is missing: {no_climatology}.")
+    uniform = options.no_latitude_weights
+    return Terms(
+        WEATHER,
+        grid,
+        sequences,
+        metrics,
+        climatology,
+        baselines,
+        uniform_weights(index.height, index.width) if uniform else latitude_weights(grid.lat, index.width),
+        f"Weights of the grid points: {'all grid points the same' if uniform else 'cos(latitude)'}",
+        blocks,
+        f"moving blocks of {length} init times ({length * spacing:g} h)",
+        f"blocks of {length * spacing:g} h",
+        warnings,
+    )
+
+
+def frame_terms(options: Namespace, data: PreparedData, spec: dict[str, Any], record: Record) -> Terms:
+    """Return the terms for Moving MNIST.
+
+    Arguments:
+        record: metadata.json of the data set.
+
+    Raises:
+        InputError: a flag that only weather can have, or that does not fit the data.
+    """
+    for flag, given in (
+        ("--climatology_file", options.climatology_file is not None),
+        ("--block_hours", options.block_hours is not None),
+        ("--no_latitude_weights", options.no_latitude_weights),
+    ):
+        if given:
+            raise InputError(
+                flag, "has no meaning for Moving MNIST: its frames have no place and no time", "leave it out"
+            )
+    index, protocol = data.index, MOVING_MNIST
+    rows, columns = np.arange(index.height, dtype=float), np.arange(index.width, dtype=float)
+    every = (
+        options.stride * index.sequence_length * index.step_hours
+    )  # hours by which sequences are told apart
+    sequences = choose_sequences(index, options.split, spec["context_frames"], spec["lead_frames"], every)
+    baselines, _ = make_baselines(Sources(None, None), protocol.baselines)
+    blocks = MovingBlocks(len(sequences), 1, options.bootstrap_draws)
+    return Terms(
+        protocol,
+        Grid(index.variables, data.units, rows, columns, protocol.layout),
+        sequences,
+        _asked_metrics(options, protocol),
+        None,
+        baselines,
+        sum_weights(index.height, index.width),
+        "Errors are summed over the pixels of a frame",
+        blocks,
+        "single sequences (they are independent of each other)",
+        "single sequences",
+        _frame_warnings(data, record, spec, blocks),
+    )
+
+
+def _asked_metrics(options: Namespace, protocol: Protocol) -> list[Metric]:
+    if not options.eval_metrics:
+        return list(protocol.metrics.values())
+    return metrics_by_name(options.eval_metrics, protocol.metrics)
+
+
+def _climatology(
+    options: Namespace, observations: Observations, grid: Grid, sequences: Sequences
+) -> tuple[Climatology | None, str]:
+    """Return the climatology if it covers all valid times, otherwise None and the reason."""
+    if options.climatology_file:
+        found = read_climatology(options.climatology_file, grid.variables, grid.units, grid.lat, grid.lon)
+    else:
+        found = training_climatology(observations)
+    missing = found.missing(sequences.valid_times)
+    return (None, f"the climatology of {found.origin} does not cover {missing}") if missing else (found, "")
+
+
+def _weather_warnings(sequences: Sequences, blocks: MovingBlocks, observations: Observations) -> list[str]:
+    """Say what weakens the scores."""
+    said = []
+    days = (sequences.valid_times[-1, -1] - sequences.init_times[0]) / 86400
+    if days < SHORT_DAYS:
+        said.append(f"Short test period: {days:.1f} days are one spell of weather, not a climate.")
+    if not blocks.enough(blocks.n):
+        said.append(
+            f"Intervals are withheld: {blocks.n} init times are fewer than two blocks of {blocks.length}."
+        )
+    elif blocks.n < FEW_BLOCKS * blocks.length:
+        said.append(
+            f"Few independent blocks: {blocks.n / blocks.length:.1f} blocks of {blocks.length} init "
+            "times; the "
+            "intervals are rough and likely too narrow."
+        )
+    gaps = (
+        int((np.diff(sequences.init_times) > np.diff(sequences.init_times).min()).sum())
+        if len(sequences) > 1
+        else 0
+    )
+    if gaps:
+        said.append(f"The init times have {gaps} gap{'s' if gaps > 1 else ''} (hours missing in the data).")
+    wanted = same_hour_before(sequences.init_times, sequences.valid_times)
+    absent = ~observations.has(wanted.ravel()).reshape(wanted.shape)
+    if absent.any():
+        said.append(
+            f"persistence_24h is not defined for {int(absent.any(axis=1).sum())} of "
+            f"{len(sequences)} init "
+            "times (the day before is not in the data); its scores are means over the others (n_init)."
+        )
+    return said
+
+
+def _frame_warnings(
+    data: PreparedData, record: Record, spec: dict[str, Any], blocks: MovingBlocks
+) -> list[str]:
+    """Say what weakens the scores, and how far they can be compared with published ones."""
+    said, source = [], record.details.get("source")
+    setting = {
+        "digits": record.details.get("n_digits"),
+        "pixels": data.index.height,
+        "context frames": spec["context_frames"],
+        "lead frames": spec["lead_frames"],
+    }
+    other = [
+        f"{setting[what]} {what} (published: {value})"
+        for what, value in PUBLISHED.items()
+        if setting[what] != value
+    ]
+    if other:
+        said.append(f"Not the setting of published scores: {', '.join(other)}; do not compare with them.")
+    elif source == "mnist":
+        said.append(
+            "The test sequences are drawn here, moving as the published ones do, but are not those: the "
+            "interval says how far other sequences may score."
+        )
+    if source == "sequences":
+        said.append(
+            "Digits of the tests were seen in training (all splits are cut from one array): scores flatter."
+        )
+    if not blocks.enough(blocks.n):
+        said.append(f"Intervals are withheld: {blocks.n} sequence is too few.")
+    elif blocks.n < FEW_BLOCKS:
+        said.append(f"Few sequences ({blocks.n}): the intervals are rough and likely too narrow.")
+    said.append(
+        "There is no persistence_24h and no climatology: frames of Moving MNIST have no hour and no season."
+    )
+    return said
