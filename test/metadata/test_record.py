@@ -229,3 +229,21 @@ def test_a_directory_that_may_not_be_looked_into(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "stat", refuse)
     with pytest.raises(InputError, match="cannot be looked at"):
         record.require_done(tmp_path, "dataset", "preprocess1")
+
+
+@pytest.mark.parametrize(
+    ("variables", "job"),
+    [
+        ({}, ""),
+        ({"SLURM_JOB_ID": "17"}, "17"),
+        ({"SLURM_JOB_ID": "19", "SLURM_ARRAY_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": "2"}, "17_2"),
+    ],
+)
+def test_the_job_is_named_as_slurm_shows_it(tmp_path, monkeypatch, variables, job):
+    for name in ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with record.running(tmp_path, kind="model", name="x", program="p", arguments={}):
+        pass
+    assert record.read_record(tmp_path).job_id == job

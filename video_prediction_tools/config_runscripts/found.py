@@ -16,12 +16,16 @@ class Found:
         name: data name or exp_id.
         state: the record's state, or why it cannot be used.
         time: end of its latest attempt, or its start (UTC, ISO 8601).
+        job: Slurm's id of its latest attempt, or ''.
+        attempts: how often it was begun.
     """
 
     name: str
     path: Path
     state: str
     time: str
+    job: str = ""
+    attempts: int = 0
 
     @property
     def usable(self) -> bool:
@@ -65,5 +69,6 @@ def _found(parent: Path, pattern: str) -> list[Found]:
         except InputError as error:
             found.append(Found(directory.name, directory, error.what, ""))
         else:
-            found.append(Found(directory.name, directory, entry.state, entry.end or entry.start))
+            time, attempts = entry.end or entry.start, len(entry.attempts) + 1
+            found.append(Found(directory.name, directory, entry.state, time, entry.job_id, attempts))
     return sorted(found, key=lambda one: (one.time, one.name), reverse=True)

@@ -99,9 +99,18 @@ def show(layout: Layout, name: str | None) -> None:
     if others:
         print("run by hand (not submitted by the generator):")
         for model, result in others:
-            print(f"  {model.name:<40} train {model.state}, postprocess {result.state if result else '-'}")
+            print(f"  {model.name}")
+            print(_by_hand_line("train", model))
+            print(_by_hand_line("postprocess", result))
     if not found and not others:
         print(f"nothing was submitted or trained below {layout.base}")
+
+
+def _by_hand_line(step: str, made: Found | None) -> str:
+    if made is None:
+        return f"    {step:<22}{status.NOT_STARTED}"
+    runs = f"{made.attempts} run{'s' * (made.attempts > 1)}"
+    return f"    {step:<22}{made.state:<12} {_job(made.job):<10} {runs}"
 
 
 def as_json(layout: Layout, name: str | None) -> list[dict[str, Any]]:

@@ -223,7 +223,7 @@ def _begin(
         git_commit=_git_commit(),
         package_versions=_package_versions(),
         host=socket.gethostname(),
-        job_id=os.environ.get("SLURM_JOB_ID", ""),
+        job_id=_job_id(),
         start=_now(),
         end="",
         state="running",
@@ -299,6 +299,13 @@ def _is_there(path: Path) -> bool:
         remedy = "get the right to read it, or give another directory"
         raise InputError(path, f"cannot be looked at ({error.strerror})", remedy) from error
     return True
+
+
+def _job_id() -> str:
+    """Return Slurm's id of this job; in a job array ``<array's id>_<number>``, as squeue and logs have it."""
+    if "SLURM_ARRAY_JOB_ID" in os.environ:
+        return f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ.get('SLURM_ARRAY_TASK_ID', '')}"
+    return os.environ.get("SLURM_JOB_ID", "")
 
 
 def _now() -> str:
