@@ -51,7 +51,8 @@ def test_a_cluster_that_nobody_has_described(own, capsys):
 @pytest.mark.parametrize("listed", ["inline", "tables", "not"])
 def test_what_the_users_file_says_of_other_things_stays(own, capsys, listed):
     partitions = {
-        "inline": 'partitions = [\n  { name = "booster", cores = 48 },  # a remark [\n  { name = "gone" },\n]\n',
+        "inline": 'partitions = [\n  { name = "booster", cores = 48, max_time = "1-00:00:00", devel = true }, # [\n'
+        '  { name = "gone" },\n]\n',
         "tables": "",
         "not": "",
     }[listed]
@@ -66,12 +67,14 @@ def test_what_the_users_file_says_of_other_things_stays(own, capsys, listed):
     assert tomllib.loads(path.read_text()) == before
     said = capsys.readouterr().out
     assert "partition 'booster': cores is 48 in the profile, 512 in sinfo" in said
+    assert listed != "inline" or "'booster': max_time" not in said  # 24:00:00 is a day
     assert ("partition 'gone' is in the profile, but not in sinfo" in said) == (listed != "not")
 
     check("juwels_booster", capsys, write=True, overwrite=True)
     now = tomllib.loads(path.read_text())
     assert now | {"partitions": 0} == before | {"partitions": 0}
     assert now["partitions"][0]["name"] == "booster" and now["partitions"][0]["cores"] == 512
+    assert ("devel" in now["partitions"][0]) == (listed == "inline")
     assert "# mine\n" in path.read_text() and "# short" in path.read_text()
     # a second time there is one remark on the date, not two
     path.write_text(path.read_text().replace("cores = 512", "cores = 511"))
