@@ -123,8 +123,8 @@ def test_limits_as_slurm_has_them(own, slurm, capsys):
         "partition 'develbooster': max_nodes is 4 in the profile, 1 in sinfo",
         "partition 'develbooster': exclusive is true in the profile, false in sinfo",
         "partition 'develbooster' is down at the moment",
-        "partition 'booster': max_time is 24:00:00 in the profile, not limited or unknown in sinfo",
-        "partition 'booster': min_nodes is not limited or unknown in the profile, 2 in sinfo",
+        "partition 'booster': max_time is 24:00:00 in the profile, unlimited or unknown in sinfo",
+        "partition 'booster': min_nodes is 0 in the profile, 2 in sinfo",
         "step train does not fit: partition 'booster' takes jobs of 2 nodes or more, 1 is asked for; give --nodes 2",
     ):
         assert f"\n  {line}" in said

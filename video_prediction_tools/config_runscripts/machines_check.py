@@ -87,8 +87,8 @@ def _differences(profile: list[Partition], true: list[Partition]) -> list[str]:
             continue
         before = by_name[one.name]
         lines += [
-            f"partition '{one.name}': {name} is {_said(getattr(before, name))} in the profile, "
-            f"{_said(getattr(one, name))} in sinfo"
+            f"partition '{one.name}': {name} is {_said(name, before)} in the profile, "
+            f"{_said(name, one)} in sinfo"
             for name in _COMPARED
             if _comparable(name, before) != _comparable(name, one)
         ]
@@ -102,18 +102,16 @@ def _comparable(name: str, partition: Partition) -> Any:
     return 0 if name == "min_nodes" and value == 1 else value
 
 
-def _said(value: int | str | bool) -> str:
+def _said(name: str, partition: Partition) -> str:
+    value = getattr(partition, name)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if value else "not limited or unknown"
+    return str(value) if value or name in ("gpus", "min_nodes") else "unlimited or unknown"
 
 
 def _described(partition: Partition) -> str:
-    said = {name: getattr(partition, name) for name in _COMPARED}
-    return (
-        ", ".join(f"{name} {_said(value)}" for name, value in said.items() if value)
-        or "nothing is known of it"
-    )
+    said = [f"{name} {_said(name, partition)}" for name in _COMPARED if getattr(partition, name)]
+    return ", ".join(said) or "nothing is known of it"
 
 
 def _steps_that_do_not_fit(machine: Machine) -> list[str]:
