@@ -21,8 +21,8 @@ MACHINES = sorted(profiles.load(Path("/nonexistent")))
 NASTY = 'it\'s a $HOME; `x` "y" \\ & ü'
 
 
-def render_all(machine_name, values, directory, chain=CHAINS["era5"]):
-    machine = profiles.load(Path("/nonexistent"))[machine_name]
+def render_all(machine_name, values, directory, chain=CHAINS["era5"], own=Path("/nonexistent")):
+    machine = profiles.load(own)[machine_name]
     given = answers.Given()
     if machine.scheduler == "slurm":
         values = {"account": "deepacf"} | values
@@ -253,17 +253,13 @@ def test_programs_get_the_values_that_were_given(chain_answers, say_arguments, t
         importlib.import_module(
             f"video_prediction_tools.main_scripts.{PROGRAMS[step]}"
         ).build_parser().parse_args(words[1:])
-    (split,) = (
-        text for path, text in scripts["preprocess1"].beside.items() if str(path) == split_file
-    )
+    (split,) = (text for path, text in scripts["preprocess1"].beside.items() if str(path) == split_file)
     assert json.loads(split) == {
         "train": [["2019-03-01", "2019-03-22"]],
         "val": [["2019-03-23", "2019-03-24T18"]],
         "test": [["2019-03-25", "2019-03-31"], ["2019-04-02", "2019-04-03"]],
     }
-    (hparams,) = (
-        text for path, text in scripts["train"].beside.items() if str(path) == hparams_file
-    )
+    (hparams,) = (text for path, text in scripts["train"].beside.items() if str(path) == hparams_file)
     assert json.loads(hparams) == {"filters": [8]}
 
 

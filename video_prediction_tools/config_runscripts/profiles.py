@@ -74,18 +74,18 @@ class Account:
 
 @dataclass(frozen=True)
 class Launch:
-    """How a program is started: flags of srun, the command of mpirun, the container's ways.
+    """How a program is started: flags of srun, the command of mpirun, flags and variables of the container's program.
 
     `mpi`: what starts the ranks of a step that works with MPI under Slurm, srun (with the flags `srun_mpi`, too) or
-    mpirun.
+    mpirun. `srun_container`: further flags of srun where the program runs in a container.
     """
 
     mpi: str = "srun"
     srun: list[str] = field(default_factory=list)
     srun_mpi: list[str] = field(default_factory=list)
     mpirun: list[str] = field(default_factory=list)
-    container: str = ""
-    mpi_in_container: str = ""
+    srun_container: list[str] = field(default_factory=list)
+    container_flags: list[str] = field(default_factory=list)
     container_env: dict[str, str] = field(default_factory=dict)
 
 
