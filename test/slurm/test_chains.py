@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,13 @@ def steps_of(generate, name):
     return chain, {one["step"]: one for one in chain["steps"]}
 
 
-def wait_for_end(slurm, printed, timeout=240):
-    for job in re.findall(r"^submitted: \w+ as job (\d+)", printed, re.M):
-        slurm.wait(job, timeout=timeout)
+def wait_for_end(slurm, printed, timeout=280):
+    """Wait until none of the jobs that were submitted, or elements of them, is in the queue."""
+    jobs = set(re.findall(r"^submitted: \w+ as job (\d+)", printed, re.M))
+    end = time.monotonic() + timeout
+    while live := {job.partition("_")[0] for job in slurm.queue()} & jobs:
+        assert time.monotonic() < end, f"still in the queue: {live}"
+        time.sleep(0.3)
 
 
 def test_the_era5_chain_runs_to_its_report(slurm, generate, submit_all, base):
