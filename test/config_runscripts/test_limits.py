@@ -241,6 +241,7 @@ def test_without_a_name_the_limits_of_the_sites_default_hold():
             "1 node x 12:00:00 on the default partition: at most 12 node hours, 12 GPU hours a run "
             "(the size of its nodes is unknown)",
         ),
+        ("generic_slurm", "postprocess", {}, "on the default partition: at most 1 node hour (the size"),
         (
             "generic_slurm",
             "preprocess1",

@@ -54,11 +54,9 @@ class Cost:
         nodes = f"{jobs}{_counted(self.nodes, 'node')} x {self.time}"
         where = f"on {self.partition or 'the default partition'}"
         hours = (
-            f"{_short(self.node_hours)} node hours"
-            if self.core_hours is None
-            else f"{_short(self.core_hours)} core hours"
+            _hours(self.node_hours, "node") if self.core_hours is None else _hours(self.core_hours, "core")
         )
-        gpu_hours = f", {_short(self.gpu_hours)} GPU hours" if self.gpus else ""
+        gpu_hours = f", {_hours(self.gpu_hours, 'GPU')}" if self.gpus else ""
         run = " a run" if self.comes_back else ""
         unknown = " (the size of its nodes is unknown)" if self.core_hours is None else ""
         return f"{nodes} {where}: at most {hours}{gpu_hours}{run}{unknown}"
@@ -237,5 +235,6 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _short(hours: float) -> str:
-    return f"{hours:.2f}".rstrip("0").rstrip(".")
+def _hours(number: float, of: str) -> str:
+    short = f"{number:.2f}".rstrip("0").rstrip(".")
+    return f"{short} {of} hour{'' if short == '1' else 's'}"
