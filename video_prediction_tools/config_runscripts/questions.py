@@ -223,16 +223,6 @@ def _profile(name: str) -> Callable[[Context], Any]:
     return lambda context: getattr(context.machine.step(context.step), name) or None
 
 
-def _partition_known(context: Context) -> None:
-    names = [partition.name for partition in context.machine.partitions if partition.name]
-    if names and context.get("partition") not in names:
-        raise InputError(
-            "--partition",
-            f"{context.machine.title} has no partition '{context.get('partition')}'",
-            did_you_mean(context.get("partition"), names),
-        )
-
-
 def _virtual_environment(context: Context) -> str:
     active = context.environment.get("VIRTUAL_ENV")
     made = sorted((REPOSITORY / "virtual_envs").glob("*/bin/activate"), key=os.path.getmtime, reverse=True)
@@ -732,7 +722,6 @@ QUESTIONS = (
         when=_slurm,
         rare=True,
         shared=False,
-        check=_partition_known,
     ),
     Question(
         "time",
