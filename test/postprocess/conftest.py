@@ -13,6 +13,8 @@ import xarray as xr
 from video_prediction_tools.datasets import times as time
 from video_prediction_tools.datasets.pickles import write_month
 from video_prediction_tools.datasets.tfrecords import Block, block_entries, write_block
+from video_prediction_tools.main_scripts import main_preprocess_moving_mnist
+from video_prediction_tools.main_scripts.program import run
 from video_prediction_tools.metadata.files import write_json
 from video_prediction_tools.metadata.names import month_pickle
 from video_prediction_tools.metadata.record import running
@@ -152,8 +154,8 @@ def write_model(
         spec = {
             "variables": details["variables"],
             "units": details["units"],
-            "height": len(details["lat"]),
-            "width": len(details["lon"]),
+            "height": records["details"]["height"],
+            "width": records["details"]["width"],
             "context_frames": context,
             "lead_frames": lead,
             "step_hours": details["step_hours"],
@@ -185,6 +187,16 @@ def write_model(
     return directory
 
 
+def write_digits(destination: Path, *flags: object) -> Path:
+    """Make a small data set of Moving MNIST with the program; returns its directory."""
+    words = ["--destination_dir", destination, "--sequence_length", CONTEXT + LEAD, *flags]
+    words += ["--n_train", 3, "--n_val", 2, "--n_test", 12]
+    options = [str(word) for word in words]
+    assert run(main_preprocess_moving_mnist.main, main_preprocess_moving_mnist.build_parser(), options) == 0
+    (directory,) = Path(destination).iterdir()
+    return directory
+
+
 @dataclass
 class StandIn:
     """A forecaster without a network: the last frame, drawn a little towards the mean of the context."""
@@ -208,11 +220,9 @@ def draw_quickly(plan, file, scores) -> dict[str, Path]:
     names = [
         f"score_{name}_{metric.name}" for name in plan.terms.grid.variables for metric in plan.terms.metrics
     ]
-    names += [
-        f"{kind}_{name}{case}"
-        for name in plan.terms.grid.variables
-        for kind, case in (("map", "_best"), ("map", "_median"), ("map", "_worst"), ("error_map", ""))
-    ]
+    case, whole = ("map", "error_map") if file.grid.layout.has_times else ("strip", "animation")
+    for name in plan.terms.grid.variables:
+        names += [f"{case}_{name}_{which}" for which in ("best", "median", "worst")] + [f"{whole}_{name}"]
     shade = np.full((2, 2, 3), float(scores["grid_mean"].sum(skipna=True)) % 1.0)
     paths = {name: plan.directory / "plots" / f"{name}.png" for name in names}
     for path in paths.values():
@@ -257,4 +267,12 @@ def model_dir(uk_data, tmp_path) -> Path:
     """A model directory, trained on `uk_data`."""
     return write_model(
         tmp_path / "Models" / uk_data.name / "convLSTM" / "20190401T120000_anna_first-try", uk_data
+    )
+
+
+@pytest.fixture(scope="session")
+def digits_data(shared_data, tmp_path_factory) -> Path:
+    """Moving MNIST of the real digits: 12 test sequences of 4 context and 3 lead frames, 64 x 64 pixels."""
+    return write_digits(
+        tmp_path_factory.mktemp("digits") / "PreprocessedData", "--digits_dir", shared_data / "mnist"
     )

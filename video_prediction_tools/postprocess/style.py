@@ -91,8 +91,9 @@ def leave_room(figure: Figure, inches: float, synthetic: bool) -> float:
 
 
 def head(figure: Figure, title: str, below: str, synthetic: bool) -> None:
-    """Write the title and a smaller line below it, into room that the layout leaves free at the top."""
-    start, height = leave_room(figure, 0.62, synthetic), figure.get_figheight()
+    """Write the title and smaller lines below it, into room that the layout leaves free at the top."""
+    room = 0.62 + 0.17 * below.count("\n")
+    start, height = leave_room(figure, room, synthetic), figure.get_figheight()
     figure.text(
         0.012, 1.0 - (start + 0.07) / height, title, ha="left", va="top", fontsize=11, fontweight="bold"
     )
