@@ -7,8 +7,9 @@ from pathlib import Path
 from video_prediction_tools.config_runscripts import joblog, slurm
 from video_prediction_tools.config_runscripts.slurm import QueuedJob
 from video_prediction_tools.errors import EXIT_START_AGAIN, InputError
-from video_prediction_tools.metadata import chains, record
+from video_prediction_tools.metadata import record
 from video_prediction_tools.metadata.chains import Chain, ChainStep, Submission
+from video_prediction_tools.metadata.files import has_writer
 
 DONE, RUNNING, WAITING, STOPPED, FAILED, CANCELLED, NOT_STARTED = (
     "done",
@@ -96,7 +97,7 @@ def of_chain(chain: Chain, held: bool = False) -> list[StepStatus]:
     queued: Mapping[str, QueuedJob] = {}
     if any(submission.job_id for step in chain.steps for submission in step.submissions):
         queued = slurm.queue(chain.user)
-    busy = not held and chains.is_being_changed(chain.directory)
+    busy = not held and has_writer(chain.directory)
     return [StepStatus(step, _units(step, queued, slurm.final_state, busy)) for step in chain.steps]
 
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from video_prediction_tools.main_scripts.program import Parser, run
+from video_prediction_tools.main_scripts.program import Parser, run, seed
 from video_prediction_tools.progress import say
 
 PROGRAM = Path(__file__).name
@@ -50,7 +50,7 @@ def build_parser() -> Parser:
         default=None,
         help="number of sequences for tests (default: 1000; all of --sequences_file where there are digits too)",
     )
-    add("--seed", type=_seed, default=1, help="of all that is random (0 or more)")
+    add("--seed", type=seed, default=1, help="of all that is random (0 or more)")
     add("--n_digits", type=int, default=2, help="digits in a sequence")
     add("--size", type=int, default=64, help="height and width of a frame, in pixels")
     add("--sequence_length", type=int, default=20, help="context and lead frames of a sequence together")
@@ -61,13 +61,6 @@ def build_parser() -> Parser:
         "were trained",
     )
     return parser
-
-
-def _seed(text: str) -> int:
-    seed = int(text)
-    if not 0 <= seed < 2**31:
-        raise argparse.ArgumentTypeError(f"{seed} is not from 0 to {2**31 - 1}")
-    return seed
 
 
 def main(options: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from video_prediction_tools.datasets.prepared import open_prepared
-from video_prediction_tools.main_scripts.program import Parser, run
+from video_prediction_tools.main_scripts.program import Parser, run, seed
 from video_prediction_tools.metadata.names import dataset_of
 from video_prediction_tools.models import registry
 from video_prediction_tools.progress import say
@@ -53,17 +53,10 @@ def build_parser() -> Parser:
         help="hyper-parameters that differ from the file, for example lr=0.0005 filters=32,32",
     )
     parser.add_argument(
-        "--seed", type=_seed, default=1, help="of weights, order of the data and random numbers (0 or more)"
+        "--seed", type=seed, default=1, help="of weights, order of the data and random numbers (0 or more)"
     )
     parser.add_argument("--check", action="store_true", help="check all inputs, then end without training")
     return parser
-
-
-def _seed(text: str) -> int:
-    seed = int(text)
-    if not 0 <= seed < 2**31:
-        raise argparse.ArgumentTypeError(f"{seed} is not from 0 to {2**31 - 1}")
-    return seed
 
 
 def main(options: argparse.Namespace) -> None:

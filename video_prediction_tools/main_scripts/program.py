@@ -37,6 +37,14 @@ class Parser(argparse.ArgumentParser):
         raise InputError(self.prog, message, f"see {self.prog} --help")
 
 
+def seed(text: str) -> int:
+    """Read a seed: the type of a flag for argparse."""
+    number = int(text)
+    if not 0 <= number < 2**31:
+        raise argparse.ArgumentTypeError(f"{number} is not from 0 to {2**31 - 1}")
+    return number
+
+
 def run(
     main: Callable[[argparse.Namespace], None],
     parser: argparse.ArgumentParser,

@@ -5,7 +5,6 @@ chain goes on with the very scripts that it was begun with. How far the steps ha
 directories, their logs and Slurm say that.
 """
 
-import fcntl
 import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from video_prediction_tools.errors import InputError
-from video_prediction_tools.metadata.files import raise_as_input_error, read_json, write_json
+from video_prediction_tools.metadata.files import only_writer, read_json, write_json
 
 FILE_NAME = "chain.json"
 SCHEMA_VERSION = 1
@@ -145,31 +144,5 @@ def opened(directory: Path, machine: str) -> Iterator[Chain]:
         InputError: it is damaged, cannot be written, or is being changed by another run of the generator.
     """
     directory = Path(directory)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = open(directory / ".lock", "w")
-    except OSError as error:
-        raise_as_input_error(error, directory)
-        raise
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                directory, "another run of the generator is submitting there", "wait for it to end"
-            ) from None
-        except OSError:
-            pass  # some cluster file systems know no locks; there, one run at a time is up to the user
+    with only_writer(directory, "another run of the generator is submitting there", "wait for it to end"):
         yield read(directory) if (directory / FILE_NAME).exists() else Chain(directory, machine)
-
-
-def is_being_changed(directory: Path) -> bool:
-    """Say whether a run of the generator is working on a chain at this moment."""
-    try:
-        with open(Path(directory) / ".lock") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False  # no lock file yet, or a file system without locks
-    return False

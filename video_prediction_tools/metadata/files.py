@@ -1,6 +1,7 @@
 """Files that are whole or absent: written under a temporary name, then renamed."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any
 from video_prediction_tools.errors import InputError
 
 TEMPORARY_SUFFIX = ".part"
+LOCK_NAME = ".lock"
 _PROBE_BYTES = 1 << 25
 
 
@@ -74,6 +76,45 @@ def raise_as_input_error(error: OSError, path: Path) -> None:
     }
     if error.errno in remedies:
         raise InputError(path, *remedies[error.errno]) from error
+
+
+@contextmanager
+def only_writer(directory: Path, what: str, remedy: str) -> Iterator[None]:
+    """Make a directory where it is missing, and keep others out of it that ask in the same way.
+
+    Arguments:
+        directory: the directory.
+        what, remedy: what to say where another process is inside.
+
+    Raises:
+        InputError: another process is inside, or the directory cannot be made or written.
+    """
+    try:
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        lock = open(Path(directory) / LOCK_NAME, "w")
+    except OSError as error:
+        raise_as_input_error(error, directory)
+        raise
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(directory, what, remedy) from None
+        except OSError:
+            pass  # some cluster file systems know no locks; there, one run at a time is up to the user
+        yield
+
+
+def has_writer(directory: Path) -> bool:
+    """Say whether a process is inside `only_writer` of a directory."""
+    try:
+        with open(Path(directory) / LOCK_NAME) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # nobody was ever inside, or a file system without locks
+    return False
 
 
 def write_json(path: Path, content: Any) -> None:

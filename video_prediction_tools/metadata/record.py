@@ -4,7 +4,6 @@ Every directory that a step writes holds one. A step opens it with `running`, wh
 step ends; a later step asks for it with `require_done`.
 """
 
-import fcntl
 import hashlib
 import os
 import socket
@@ -18,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from video_prediction_tools.errors import InputError, StoppedEarly
-from video_prediction_tools.metadata.files import raise_as_input_error, read_json, sha256, write_json
+from video_prediction_tools.metadata.files import only_writer, read_json, sha256, write_json
 
 FILE_NAME = "metadata.json"
 SCHEMA_VERSION = 1
@@ -184,14 +183,9 @@ def running(
         InputError: the directory holds another kind of data, another run is writing there, or it is not writable.
     """
     directory = Path(directory)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = open(directory / ".lock", "w")
-    except OSError as error:
-        raise_as_input_error(error, directory)
-        raise
-    with lock:
-        _lock(lock, directory)
+    with only_writer(
+        directory, "another run is writing here at this moment", "wait for it to end, or stop it"
+    ):
         opened = OpenRecord(directory, _begin(directory, kind, name, program, arguments, inputs or {}))
         opened.save()
         try:
@@ -244,17 +238,6 @@ def _begin(
 def _end(opened: OpenRecord, state: str, message: str) -> None:
     opened.record.state, opened.record.message, opened.record.end = state, message, _now()
     opened.save()
-
-
-def _lock(handle: Any, directory: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(
-            directory, "another run is writing here at this moment", "wait for it to end, or stop it"
-        ) from None
-    except OSError:
-        pass  # some cluster file systems know no locks; there, starting one run at a time is up to the user
 
 
 def _validate(path: Path, content: Any, remedy: str) -> None:
