@@ -123,6 +123,27 @@ def test_what_was_finished_by_hand_is_done(layout, link, tmp_path):
     assert states(chains.read(layout.jobs / EXP)) == {"preprocess1": "done"}
 
 
+def test_sbatch_is_told_everything(tmp_path, monkeypatch):
+    """A stand-in for sbatch that says how it was called, and of which cluster."""
+    sbatch = tmp_path / "sbatch"
+    sbatch.write_text(f'#!/bin/sh\necho "$@" "limit:$SBATCH_TIMELIMIT" >{tmp_path}/call\necho "17;cluster"\n')
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("SBATCH_TIMELIMIT", "1")
+    assert slurm.overriding_variables() == ["SBATCH_TIMELIMIT"]
+    assert slurm.submit(tmp_path / "t.sh", "aftercorr:16", [1, 2, 3, 7, 9, 10], 4) == "17"
+    assert (tmp_path / "call").read_text() == (
+        f"--parsable --chdir={tmp_path} --dependency=aftercorr:16 --kill-on-invalid-dep=yes --array=1-3,7,9-10%4 "
+        f"{tmp_path}/t.sh limit:\n"
+    )
+    sbatch.write_text("#!/bin/sh\necho 'sbatch: error: Batch job submission failed: no budget' >&2; exit 1\n")
+    with pytest.raises(InputError, match="sbatch refuses it .*no budget"):
+        slurm.submit(tmp_path / "t.sh")
+    sbatch.unlink()
+    with pytest.raises(InputError, match="sbatch: there is no such command here"):
+        slurm.submit(tmp_path / "t.sh")
+
+
 # --- logs -----------------------------------------------------------------------------------------
 
 

@@ -45,8 +45,19 @@ def submit(script: Path, dependency: str = "", elements: list[int] | None = None
     if dependency:
         options += [f"--dependency={dependency}", "--kill-on-invalid-dep=yes"]
     if elements is not None:
-        options.append(f"--array={','.join(map(str, elements))}" + (f"%{limit}" if limit else ""))
+        options.append(f"--array={_ranges(elements)}" + (f"%{limit}" if limit else ""))
     return _sbatch(script, options).strip().partition(";")[0]  # "id;cluster" where there are several clusters
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Write ascending numbers as Slurm does: 1-3,7."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 def test(script: Path) -> None:
