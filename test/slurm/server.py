@@ -106,9 +106,9 @@ class Slurm:
             time.sleep(0.3)
         return state
 
-    def set_node(self, node: str, state: str) -> None:
-        """Set a node DOWN, or back into service with RESUME."""
-        self.run("scontrol", "update", f"nodename={node}", f"state={state}", "reason=test")
+    def take_down(self, node: str) -> None:
+        """Set a node down: what runs there is ended. It is back as soon as its slurmd reports (seconds)."""
+        self.run("scontrol", "update", f"nodename={node}", "state=DOWN", "reason=test")
 
     def wait_for_nodes(self, timeout: float = 30) -> None:
         """Wait until all nodes are idle."""

@@ -292,3 +292,21 @@ def test_signal_while_tensorflow_is_imported(program_command, prepared, tmp_path
     assert "stopped early: SIGUSR2 came; step 1 of" in err
     assert read_record(tmp_path / "model").state == "interrupted"
     assert read_progress(last_file(tmp_path / "model")).step == 1
+
+
+def test_signal_at_the_end_of_python():
+    """The warning may come when all is done and Python takes itself down: the process still ends well."""
+    code = """
+import os, signal
+from video_prediction_tools.training.stop import StopRequest
+
+class Last:
+    def __del__(self, kill=os.kill, process=os.getpid(), numbers=(signal.SIGUSR2, signal.SIGTERM)):
+        for number in numbers:
+            kill(process, number)
+        print("sent")
+
+stop, last = StopRequest(), Last()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "sent\n"), done.stderr

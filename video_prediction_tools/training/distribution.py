@@ -6,6 +6,7 @@ that one gives two jobs on a node the same ports, and knows only one name of a n
 
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from video_prediction_tools.progress import say
 HOST_SUFFIX = "AMBS_HOST_SUFFIX"  # appended to host names: at some sites "<node>i" is the node's fast network
 _FIRST_PORT = 20000
 _PORTS = 20000
+_PORTS_OF_RUNS = 997  # between a run of a job and its next one
 
 
 @dataclass(frozen=True)
@@ -66,30 +68,47 @@ def _from_tf_config(text: str) -> Cluster:
 
 
 def _from_slurm(environment: Mapping[str, str]) -> Cluster:
+    listed = _ask_slurm("hostnames", environment.get("SLURM_STEP_NODELIST", "")).split()
+    suffix = environment.get(HOST_SUFFIX, "")
+    addresses = [_address(node, suffix) for node in listed]
+    counts = _tasks_per_node(environment["SLURM_STEP_TASKS_PER_NODE"])
+    hosts = [host for host, tasks in zip(addresses, counts, strict=True) for _ in range(tasks)]
+    # two jobs may share a node, and two workers, and a port is closed for a minute after it was used: every job,
+    # every run of it and every worker gets ports of its own
+    run = int(environment["SLURM_JOB_ID"]) + _PORTS_OF_RUNS * int(environment.get("SLURM_RESTART_COUNT", 0))
+    first = _FIRST_PORT + run * len(hosts) % _PORTS
+    return Cluster(
+        tuple(f"{host}:{first + number}" for number, host in enumerate(hosts)),
+        int(environment["SLURM_PROCID"]),
+    )
+
+
+def _ask_slurm(kind: str, name: str) -> str:
+    """Return what ``scontrol show`` says."""
     try:
-        listed = subprocess.run(
-            ["scontrol", "show", "hostnames", environment["SLURM_STEP_NODELIST"]],
+        return subprocess.run(
+            ["scontrol", "--oneliner", "show", kind, name],
             check=True,
             capture_output=True,
             text=True,
             timeout=60,
-        ).stdout.split()
-    except (KeyError, OSError, subprocess.SubprocessError) as error:
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
         raise InputError(
             "Slurm", f"the list of nodes cannot be read ({error})", "start the program with srun inside a job"
         ) from error
-    hosts = [
-        host
-        for host, tasks in zip(listed, _tasks_per_node(environment["SLURM_STEP_TASKS_PER_NODE"]), strict=True)
-        for _ in range(tasks)
-    ]
-    # two jobs may share a node, and two workers: every job and every worker gets ports of its own
-    first = _FIRST_PORT + int(environment["SLURM_JOB_ID"]) * len(hosts) % _PORTS
-    suffix = environment.get(HOST_SUFFIX, "")
-    return Cluster(
-        tuple(f"{host}{suffix}:{first + number}" for number, host in enumerate(hosts)),
-        int(environment["SLURM_PROCID"]),
-    )
+
+
+def _address(node: str, suffix: str) -> str:
+    """Return a name or address by which the other nodes reach this one: its fast name, its name, or Slurm's way."""
+    for name in dict.fromkeys((f"{node}{suffix}", node)):
+        try:
+            socket.getaddrinfo(name, None)
+            return name
+        except OSError:
+            continue  # no such name; on clouds nodes often have none
+    shown = dict(word.partition("=")[::2] for word in _ask_slurm("node", node).split())
+    return shown.get("NodeAddr", node)
 
 
 def _tasks_per_node(text: str) -> list[int]:
