@@ -25,14 +25,27 @@ bash "$_ambs_here/make_env.sh" "$@" || _ambs_code=$?
 if [ "$_ambs_code" -eq 0 ]; then
   _ambs_env="$(bash "$_ambs_here/make_env.sh" --where "$@")"
   if [ -s "$_ambs_env/ambs-modules" ]; then
+    # Lmod bears neither unset variables nor the end of the shell at the first code that is not 0
+    _ambs_options=""
+    case $- in *u*) set +u; _ambs_options="${_ambs_options}u" ;; esac
+    case $- in *e*) set +e; _ambs_options="${_ambs_options}e" ;; esac
     module --force purge
     while IFS= read -r _ambs_module; do
-      module load "$_ambs_module"
+      module load "$_ambs_module" || _ambs_code=2
     done <"$_ambs_env/ambs-modules"
-    unset _ambs_module
+    unset PYTHONPATH  # modules set it, and it goes before what is installed in the environment
+    if [ -n "$_ambs_options" ]; then set "-$_ambs_options"; fi
+    unset _ambs_module _ambs_options
   fi
-  # shellcheck disable=SC1091
-  . "$_ambs_env/bin/activate"
+  if [ "$_ambs_code" -ne 0 ]; then
+    echo "ERROR: module: the modules of $_ambs_env could not all be loaded into this shell; start a login shell, and there create_env.sh again" >&2
+  else
+    if [ -e "$_ambs_env/ambs-container" ]; then
+      export PYTHONNOUSERSITE=1  # the home directory is mounted, and its packages are for another Python
+    fi
+    # shellcheck disable=SC1091
+    . "$_ambs_env/bin/activate"
+  fi
   unset _ambs_env
 fi
 unset _ambs_sourced _ambs_here

@@ -193,6 +193,16 @@ def test_an_environment_that_was_made_inside_the_image(values, run, image, tmp_p
     assert "was made inside a container; give its image as --tf_container" in error(done) and not calls
 
 
+def test_without_an_image_what_modules_put_before_the_environment_is_taken_away(values, run):
+    venv = Path(values["venv"])
+    executable(venv / "bin" / "python", PYTHON)
+    (venv / "bin" / "activate").write_text(f"PATH={shlex.quote(str(venv / 'bin'))}:$PATH\n")
+    outside = {name: value for name, value in values.items() if name != "tf_container"}
+    done, (said,) = run(render_all("laptop", outside, "/scripts")["train"], PYTHONHOME="")
+    assert done.returncode == 0, done.stderr
+    assert said["python"] == str(venv / "bin" / "python") and said["env"]["PYTHONPATH"] is None
+
+
 def test_a_missing_image(values, run, image):
     script = of_container("laptop", values)["train"]
     image.unlink()

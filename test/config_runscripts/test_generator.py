@@ -405,7 +405,7 @@ def test_machines(generate):
     modules = generate(
         "machines", "--modules", env={"AMBS_MACHINE": "hdfml"}, scripts=None
     ).stdout.splitlines()
-    assert modules[:3] == ["hdfml", "Stages/2024", "GCC"]
+    assert modules[:3] == ["hdfml gpus", "Stages/2024", "GCC"]
 
 
 def test_questions(generate):

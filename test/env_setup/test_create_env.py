@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from video_prediction_tools.config_runscripts import profiles
+
 SHELLS = ("bash", "zsh")
 # writes variables, functions, traps, options and directory of a shell to a file, less what changes by itself
 SNAPSHOT = r"""
@@ -45,7 +47,10 @@ def clone(repository, tmp_path_factory):
         shutil.copy(repository / name, target)
     lock = directory / "env_setup" / "requirements.lock"
     lock.write_text(re.search(r"^setuptools==(?:.*\\\n)+.*\n", lock.read_text(), re.M)[0])
-    (directory / "env_setup" / "requirements-dev.lock").write_text(lock.read_text())
+    dev = directory / "env_setup" / "requirements-dev.lock"
+    small = re.search(r"^iniconfig==(?:.*\\\n)+.*\n", dev.read_text(), re.M)[0]
+    dev.write_text(lock.read_text())
+    (directory / "env_setup" / "requirements-gpu.lock").write_text(lock.read_text() + small)
     return directory
 
 
@@ -231,18 +236,187 @@ def test_a_machine_with_modules_but_no_module_command(source):
     )
 
 
-def test_modules_are_loaded_in_the_users_shell_too(source, tmp_path, made):
-    module = 'module() { echo "module $*" >>"$MODULE_CALLS"; }; export -f module'
-    calls = tmp_path / "calls"
+HDFML = ("Stages/2024", "GCC", "ParaStationMPI", "Python", "mpi4py", "netcdf4-python")
+# as Lmod: reads variables that are not set, gives codes that are not 0, and sets PYTHONPATH
+LMOD = """module() {
+  echo "module $*" >>"$MODULE_CALLS"
+  false
+  if [ "$2" = "${BROKEN_MODULE:-none}" ]; then return 1; fi
+  case "$*" in
+    *purge) echo "$NOT_SET" >/dev/null ;;
+    "load Python") if [ -n "${MODULE_PATH:-}" ]; then export PATH="$MODULE_PATH:$PATH"; fi ;;
+    *netcdf4*) export PYTHONPATH=/a/module ;;
+  esac
+}
+"""
+
+
+@pytest.fixture
+def lmod(tmp_path):
+    """Variables for a shell on HDF-ML where `module` is a function; the file `calls` says what was loaded."""
+    init = tmp_path / "lmod" / "init" / "bash"
+    init.parent.mkdir(parents=True)
+    init.write_text(LMOD)
+    return {
+        "AMBS_MACHINE": "hdfml",
+        "AMBS_GPU": "no",
+        "LMOD_PKG": str(tmp_path / "lmod"),
+        "MODULE_CALLS": str(tmp_path / "calls"),
+    }
+
+
+def loads(modules):
+    return ["module --force purge", *(f"module load {name}" for name in modules)]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_modules_are_loaded_in_a_strict_shell_too(shell, source, tmp_path, made, lmod):
     done, code, python, _ = source(
-        "bash", "small", env={"AMBS_MACHINE": "hdfml", "MODULE_CALLS": str(calls)}, before=module
+        shell,
+        "small",
+        env=lmod,
+        before=f"{LMOD}\nset -eu\ntrap 'echo \"options=$- path=${{PYTHONPATH:-}}\"' EXIT",
     )
     assert code == 0, done.stderr
-    one_time = ["module --force purge"] + [
-        f"module load {name}"
-        for name in ("Stages/2024", "GCC", "ParaStationMPI", "Python", "mpi4py", "netcdf4-python")
-    ]
-    assert calls.read_text().splitlines() == one_time * 2
+    assert python == str(made / "bin" / "python")
+    assert not any(made.glob("lib/*/site-packages/iniconfig"))  # AMBS_GPU=no
+    assert (tmp_path / "calls").read_text().splitlines() == loads(HDFML) * 2
+    options, path = re.search(r"^options=(.*) path=(.*)$", done.stdout, re.M).groups()
+    assert {"e", "u"} <= set(options) and path == ""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_module_that_loads_in_the_process_but_not_in_the_users_shell(shell, source, made, lmod):
+    _, code, _, _ = source(shell, "small", env=lmod, before=LMOD)
+    assert code == 0
+    done, code, python, _ = source(shell, "small", env=lmod, before=f"{LMOD}\nBROKEN_MODULE=GCC")
+    assert code == 2 and "could not all be loaded into this shell; start a login shell" in done.stderr
+    assert python != str(made / "bin" / "python")
+
+
+def test_a_module_that_is_not_there(source, lmod):
+    result = source("bash", "other", env=lmod | {"BROKEN_MODULE": "GCC"}, before=LMOD)
+    refused(result, "module GCC: cannot be loaded; see module spider GCC, and correct the profile 'hdfml'")
+
+
+def test_a_login_node_with_an_old_python(source, fake_pythons, tmp_path, made, lmod):
+    """As at Juelich: no Python reads the profile until the modules that it names are loaded."""
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    (newer / "python3").symlink_to(os.path.realpath(made / "bin" / "python"))
+    old = fake_pythons("exit 1") | lmod | {"MODULE_PATH": str(newer)}
+    del old["AMBS_MACHINE"]
+    done, code, python, _ = source("bash", "small", env=old | {"AMBS_MACHINE": "", "SYSTEMNAME": "hdfml"})
+    assert code == 2 and "module: the modules of" in done.stderr  # the user's shell has no module command
+    assert (tmp_path / "calls").read_text().splitlines() == loads(HDFML) * 2
+    done, code, python, _ = source(
+        "bash", "small", env=old | {"AMBS_MACHINE": "", "SYSTEMNAME": "hdfml"}, before=LMOD
+    )
+    assert code == 0, done.stderr
+    assert python == str(made / "bin" / "python")
+    assert "trying the modules of 'hdfml'" in done.stdout and "machine: hdfml" in done.stdout
+
+
+def test_cuda_is_added_where_there_are_graphics_cards(source, lmod, clone, tmp_path):
+    """The locks of this clone: in place of CUDA stands iniconfig."""
+    lmod["AMBS_GPU"] = ""
+    del lmod["AMBS_MACHINE"]
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "uname").write_text("#!/bin/sh\necho aarch64\n")
+    (tmp_path / "bin" / "uname").chmod(0o755)
+    (tmp_path / "bin" / "nvidia-smi").symlink_to("/bin/true")
+
+    def made_with(name="cards", **env):
+        directory = clone / "virtual_envs" / name
+        (directory / "ambs-stamp").unlink(missing_ok=True)
+        done, code, _, _ = source("bash", name, env=lmod | env, before=LMOD)
+        assert code == 0, done.stderr
+        return done.stdout, any(directory.glob("lib/*/site-packages/iniconfig"))
+
+    with_card = {"AMBS_MACHINE": "laptop", "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    said, cuda = made_with(**with_card)
+    assert "for aarch64 know no graphics cards; train in a container" in said and not cuda
+    (tmp_path / "bin" / "uname").write_text("#!/bin/sh\necho x86_64\n")
+    assert made_with(**with_card)[1]
+    assert made_with("cluster", AMBS_MACHINE="hdfml")[
+        1
+    ]  # the login node has no card, but the profile knows of some
+
+
+def test_an_old_python_and_modules_with_none(source, fake_pythons, lmod):
+    refused(
+        source("bash", "other", env=fake_pythons("exit 1") | lmod),
+        "there is no Python 3.11, 3.12 or 3.13 in the modules of 'hdfml' either; install one",
+    )
+
+
+@pytest.fixture
+def early(repository, run_command, tmp_path):
+    """Return a function that says what early_modules.sh prints, with a host name and the user's profiles."""
+    (tmp_path / "uname").write_text('#!/bin/sh\necho "$HOST_NAME"\n')
+    (tmp_path / "uname").chmod(0o755)
+
+    def said(**env):
+        here = {"AMBS_MACHINE": "", "SYSTEMNAME": "", "HOST_NAME": "pc", "PATH": f"{tmp_path}:/usr/bin:/bin"}
+        done = run_command(["bash", repository / "env_setup" / "early_modules.sh"], env=here | env)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.splitlines()
+
+    return said
+
+
+def test_the_early_reader_says_what_the_full_one_says(early):
+    machines = profiles.load(Path("/nonexistent"))
+    assert sum(bool(machine.environment.modules) for machine in machines.values()) >= 3
+    for name, machine in machines.items():
+        modules = machine.environment.modules
+        expected = [name, *modules] if modules else []
+        assert early(AMBS_MACHINE=name) == expected
+        for system in machine.identify.systemname:
+            assert early(SYSTEMNAME=system, HOST_NAME="jwlogin24") == expected
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "jwlogin24.juwels",
+        "jwlogin21i",
+        "jwb0129",
+        "jwlogin08.fz-juelich.de",
+        "jwc09n024",
+        "hdfmll01",
+        "pc",
+        "jwlogin3",
+    ],
+)
+def test_the_early_reader_finds_the_host_that_the_full_one_finds(host, early):
+    machines = profiles.load(Path("/nonexistent"))
+    found = profiles.detect(
+        machines, environment={}, hostname=host, systemname_file=Path("/nonexistent"), which=lambda _: None
+    )
+    modules = machines[found.name].environment.modules
+    assert early(HOST_NAME=host) == ([found.name, *modules] if modules else [])
+
+
+def test_the_early_reader_takes_the_users_profiles_first(early, tmp_path):
+    own = tmp_path / "ambs" / "machines"
+    own.mkdir(parents=True)
+    (own / "juwels.toml").write_text("""
+[environment]
+modules = [  # mine
+  'Stages/2026', "GCC",
+  "a b",  # with a ']' and a "
+]
+exports = { modules = "no" }
+[steps.train]
+modules = ["no"]
+""")
+    (own / "mine.toml").write_text("[identify]\nsystemname = ['mine']\n[environment]\nmodules=['A/1', 'B']\n")
+    (own / "empty.toml").write_text("")
+    there = {"XDG_CONFIG_HOME": str(tmp_path)}
+    assert early(SYSTEMNAME="juwels", **there) == ["juwels", "Stages/2026", "GCC", "a b"]
+    assert early(SYSTEMNAME="mine", **there) == ["mine", "A/1", "B"]
+    assert early(AMBS_MACHINE="empty", **there) == early(AMBS_MACHINE="nix", **there) == []
 
 
 @pytest.mark.parametrize("command", [["bash"], ["zsh", "-f"], ["sh"]])
@@ -257,6 +431,7 @@ def test_shell_scripts_are_clean(repository, run_command):
         repository / name
         for name in (
             "env_setup/create_env.sh",
+            "env_setup/early_modules.sh",
             "env_setup/make_env.sh",
             "demo/run_demo.sh",
             ".ci/run",

@@ -106,7 +106,8 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--modules",
         action="store_true",
-        help="with machines: print only the name of this machine and, a line each, the modules that it loads",
+        help="with machines: print only the name of this machine ('gpus' behind it where it has some) and, "
+        "a line each, the modules that it loads",
     )
     group = parser.add_argument_group("answers")
     for name in dict.fromkeys(question.name for question in QUESTIONS):
@@ -221,7 +222,9 @@ def _machines(options: argparse.Namespace, check: bool) -> None:
     machines = profiles.load()
     detected = profiles.detect(machines)
     if options.modules:
-        print("\n".join([detected.name, *machines[detected.name].environment.modules]))
+        here = machines[detected.name]
+        gpus = " gpus" if any(one.gpus for one in here.partitions) else ""
+        print("\n".join([here.name + gpus, *here.environment.modules]))
         return
     for name, machine in machines.items():
         notes = f". {machine.notes}" if machine.notes else ""
@@ -317,9 +320,7 @@ def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None
     for script in scripts.values():
         for path in (*script.beside, script.path):
             print(f"{'wrote' if path in written else 'unchanged'}: {path}")
-    if options.submit:
-        if interactive and not options.yes and not prompts.may_submit(list(scripts)):
-            raise KeyboardInterrupt
+    if options.submit and (not interactive or options.yes or prompts.may_submit(list(scripts))):
         _submit(context, scripts, options.after)
         return
     print("next:" if len(scripts) == 1 else "next, in this order:")
