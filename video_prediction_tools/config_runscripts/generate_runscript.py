@@ -15,6 +15,7 @@ from video_prediction_tools.config_runscripts import (  # noqa: E402
     answers,
     containers,
     limits,
+    machines_check,
     overview,
     profiles,
     prompts,
@@ -215,8 +216,6 @@ def _submitting(start: Callable[[], Any], name: str, layout: Layout) -> Any:
 def _machines(options: argparse.Namespace, check: bool) -> None:
     """List the machine profiles and say which one fits here; or compare one with what Slurm says."""
     if check:
-        from video_prediction_tools.config_runscripts import machines_check
-
         machines_check.check(_machine(options, None)[0], write=options.write, overwrite=options.overwrite)
         return
     machines = profiles.load()
