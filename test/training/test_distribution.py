@@ -39,10 +39,19 @@ def test_tf_config():
             find_cluster({"TF_CONFIG": wrong})
 
 
-def test_slurm(tmp_path, monkeypatch):
-    """Slurm's nodes and tasks become addresses; tasks and jobs of a node have ports of their own."""
+SCONTROL = """#!/bin/sh
+case "$*" in
+  *"show hostnames n[1-3]") printf 'local\\nb.invalid\\nc.invalid\\n' ;;
+  *"show node "*) echo "NodeName=$4 Arch=x86_64 NodeAddr=10.0.0.$4 NodeHostName=h" ;;
+  *) exit 1 ;;
+esac
+"""
+
+
+def test_slurm(tmp_path, monkeypatch, capsys):
+    """Slurm's nodes and tasks become addresses; tasks, jobs and runs of a job have ports of their own."""
     scontrol = tmp_path / "scontrol"
-    scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames n[1-3]" ] && printf "n1\\nn2\\nn3\\n"\n')
+    scontrol.write_text(SCONTROL)
     scontrol.chmod(scontrol.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     step = {
@@ -51,10 +60,17 @@ def test_slurm(tmp_path, monkeypatch):
         "SLURM_STEP_NODELIST": "n[1-3]",
         "SLURM_STEP_TASKS_PER_NODE": "2(x2),1",
         "SLURM_PROCID": "4",
+        "AMBS_HOST_SUFFIX": "host",
     }
-    assert find_cluster(step) == Cluster(("n1:20085", "n1:20086", "n2:20087", "n2:20088", "n3:20089"), 4)
-    other = find_cluster({**step, "SLURM_JOB_ID": "18", "AMBS_HOST_SUFFIX": "i"})
-    assert other.workers[0] == "n1i:20090"
+    # a fast name, then nodes without any name
+    b, c = "10.0.0.b.invalid", "10.0.0.c.invalid"
+    workers = ("localhost:20085", "localhost:20086", f"{b}:20087", f"{b}:20088", f"{c}:20089")
+    assert find_cluster(step) == Cluster(workers, 4)
+    assert find_cluster({**step, "SLURM_JOB_ID": "18"}).workers[0] == "localhost:20090"
+    assert capsys.readouterr().out == ""
+    again = find_cluster({**step, "SLURM_RESTART_COUNT": "1", "SLURM_PROCID": "0"}).workers
+    assert not {one.split(":")[1] for one in again} & {one.split(":")[1] for one in workers}
+    assert "b.invalidhost: there is no node of this name; using 10.0.0.b.invalid" in capsys.readouterr().out
     scontrol.write_text("#!/bin/sh\nexit 1\n")
     with pytest.raises(InputError, match="list of nodes cannot be read"):
         find_cluster(step)

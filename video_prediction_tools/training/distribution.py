@@ -71,16 +71,17 @@ def _from_slurm(environment: Mapping[str, str]) -> Cluster:
     listed = _ask_slurm("hostnames", environment.get("SLURM_STEP_NODELIST", "")).split()
     suffix = environment.get(HOST_SUFFIX, "")
     addresses = [_address(node, suffix) for node in listed]
+    rank = int(environment["SLURM_PROCID"])
+    for node, address in zip(listed, addresses, strict=True):
+        if rank == 0 and suffix and address != node + suffix:  # perhaps by a slower network
+            say(f"{node}{suffix}: there is no node of this name; using {address}")
     counts = _tasks_per_node(environment["SLURM_STEP_TASKS_PER_NODE"])
     hosts = [host for host, tasks in zip(addresses, counts, strict=True) for _ in range(tasks)]
     # two jobs may share a node, and two workers, and a port is closed for a minute after it was used: every job,
     # every run of it and every worker gets ports of its own
     run = int(environment["SLURM_JOB_ID"]) + _PORTS_OF_RUNS * int(environment.get("SLURM_RESTART_COUNT", 0))
     first = _FIRST_PORT + run * len(hosts) % _PORTS
-    return Cluster(
-        tuple(f"{host}:{first + number}" for number, host in enumerate(hosts)),
-        int(environment["SLURM_PROCID"]),
-    )
+    return Cluster(tuple(f"{host}:{first + number}" for number, host in enumerate(hosts)), rank)
 
 
 def _ask_slurm(kind: str, name: str) -> str:
@@ -100,15 +101,21 @@ def _ask_slurm(kind: str, name: str) -> str:
 
 
 def _address(node: str, suffix: str) -> str:
-    """Return a name or address by which the other nodes reach this one: its fast name, its name, or Slurm's way."""
-    for name in dict.fromkeys((f"{node}{suffix}", node)):
-        try:
-            socket.getaddrinfo(name, None)
+    """Return how other nodes reach this one: by its fast name, by its name, or as Slurm does."""
+    for name in dict.fromkeys((node + suffix, node)):
+        if _is_known(name):
             return name
-        except OSError:
-            continue  # no such name; on clouds nodes often have none
+    # on clouds nodes often have no names
     shown = dict(word.partition("=")[::2] for word in _ask_slurm("node", node).split())
     return shown.get("NodeAddr", node)
+
+
+def _is_known(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return True
 
 
 def _tasks_per_node(text: str) -> list[int]:
