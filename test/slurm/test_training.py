@@ -242,14 +242,3 @@ def worker(slurm, job, rank):
             found.append(int(process.name))
     (only,) = found
     return only
-
-
-def test_tasks_that_believe_to_be_alone_are_refused(slurm, repository, tmp_path):
-    """srun of a Slurm without MPI: each task has all the work before it, and none does it."""
-    program = repository / "video_prediction_tools" / "main_scripts" / "main_preprocess_data_step2.py"
-    job = tmp_path / "job.sh"
-    job.write_text(f"#!/bin/sh\nsrun {sys.executable} {program} --source_dir {tmp_path}\n")
-    number = slurm.submit(job, "--ntasks=2", f"--output={tmp_path}/log")
-    assert slurm.wait(number) == "FAILED" and slurm.show(number)["ExitCode"] == "2:0"
-    said = (tmp_path / "log").read_text()
-    assert "SLURM_STEP_NUM_TASKS: 2 tasks were started, but each of them believes that it is alone" in said
