@@ -7,7 +7,7 @@ EXP = "20190401T000000_anna_try"
 
 
 def contents(directory):
-    return {path.name: path.read_text() for path in directory.iterdir()}
+    return {path.name: path.read_text() for path in directory.iterdir() if path.is_file()}
 
 
 def finish(directory, kind, name="", state="done", **details):

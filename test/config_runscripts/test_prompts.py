@@ -2,89 +2,269 @@
 
 import json
 import os
+import shutil
 import sys
 
 import pexpect
 import pytest
 from earlier_steps import DATA, EXP, EXTRACT, chain, contents, finish
 
-from video_prediction_tools.config_runscripts import generate_runscript
+from video_prediction_tools.config_runscripts import generate_runscript, prompts
+from video_prediction_tools.config_runscripts.steps import CHAINS, STEPS
 from video_prediction_tools.main_scripts.program import run
-from video_prediction_tools.metadata import record
+from video_prediction_tools.metadata import names, record
 
-DOWN, UP, ENTER, CTRL_C, CLEAR = (
-    "\x1b[B",
-    "\x1b[A",
-    "\r",
-    "\x03",
-    "\x01\x0b",
-)  # to the start of the line, cut to its end
+DOWN, UP, ENTER, CTRL_C, CTRL_D = "\x1b[B", "\x1b[A", "\r", "\x03", "\x04"
+CLEAR = "\x01\x0b"  # to the start of the line, cut to its end
+DIGITS = "moving_mnist-glyphs-2digits-64_64-20frames-5_3_2-seed1"
+DIGITS_EXP = "20190402T000000_anna_digits"
 
 
 @pytest.fixture
-def type_keys(monkeypatch, capsys, tmp_path):
+def start(monkeypatch, capsys, tmp_path):
+    """Return a function that runs the generator in this process; gives (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("SBATCH_ACCOUNT", "SLURM_ACCOUNT", "BUDGET_ACCOUNTS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def start_with(*words):
+        try:
+            code = run(
+                generate_runscript.main,
+                generate_runscript.build_parser(),
+                [*map(str, words), "--scripts_dir", str(tmp_path / "scripts")],
+            )
+        except SystemExit as end:
+            code = end.code
+        out = capsys.readouterr()
+        return code, out.out, out.err
+
+    return start_with
+
+
+@pytest.fixture
+def type_keys(start, monkeypatch):
     """Return a function that runs the generator with typed keys; gives (exit code, stdout, stderr)."""
     from prompt_toolkit.application import create_app_session
     from prompt_toolkit.input import create_pipe_input
     from prompt_toolkit.output import DummyOutput
 
     def run_with(keys, *words):
-        monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-        monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-        monkeypatch.chdir(tmp_path)
-        with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
+        with (
+            monkeypatch.context() as terminal,
+            create_pipe_input() as pipe,
+            create_app_session(input=pipe, output=DummyOutput()),
+        ):
+            terminal.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+            terminal.setattr(sys.stdout, "isatty", lambda: True, raising=False)
             pipe.send_text(keys)
-            try:
-                code = run(
-                    generate_runscript.main,
-                    generate_runscript.build_parser(),
-                    [*map(str, words), "--scripts_dir", str(tmp_path / "scripts")],
-                )
-            except SystemExit as end:
-                code = end.code
-        out = capsys.readouterr()
-        return code, out.out, out.err
+            pipe.close()  # a question more than there are keys then ends the program, and is not waited for
+            return start(*words)
 
     return run_with
 
 
-def test_prompts_give_the_same_bytes_as_flags(type_keys, generate, chain_answers, as_flags, tmp_path):
-    """The whole chain typed in: each question once, in the order of the table."""
-    given = {"venv": chain_answers["venv"]}
-    lines = [
-        CLEAR + chain_answers["base_dir"],
-        DOWN + DOWN,
-        CLEAR + "2019",
-        CLEAR + "3-4",
-        CLEAR + "2t msl",
-        "58 -10 50 2",
-        "50 -10",
-        "32 48",
-        "",
-        "2019-03-01..2019-03-22",
-        "2019-03-23..2019-03-24T18",
-        "2019-03-25..2019-03-31 2019-04-02..2019-04-03",
-        "",
-        "",
-        "",
-        CLEAR + EXP,
-        "",
-        "lr=0.001 max_epochs=2",
-        "",
-    ]
-    code, out, err = type_keys(
-        DOWN * 6 + ENTER * 2 + "".join(line + ENTER for line in lines),
-        "--machine",
-        "laptop",
-        *as_flags(given),
+@pytest.fixture
+def asked(monkeypatch):
+    """Return a list that fills with the names of the questions that are put to the user."""
+    names, answer = [], prompts.answer
+
+    def noted(question, context, default):
+        names.append(question.name)
+        return answer(question, context, default)
+
+    monkeypatch.setattr(prompts, "answer", noted)
+    return names
+
+
+# --- every question of every step -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """Return a base directory in which every step has been done, for weather and then for digits."""
+    base = tmp_path_factory.mktemp("prompts") / "base"
+    chain(base)
+    layout = names.Layout(base)
+    finish(layout.data(DIGITS) / "tfrecords", "tfrecords", DIGITS)
+    finish(layout.model(DIGITS, "convLSTM", DIGITS_EXP), "model", DIGITS_EXP)
+    (base / "digits").mkdir()
+    (base / "sequences.npy").touch()
+    (base / "hparams.json").write_text("{}")
+    return base
+
+
+def dialogs(base):
+    """Return what is asked for each data set and step, in order: name, the keys before Enter, the answer."""
+    where = ("base_dir", CLEAR + str(base), str(base))
+    period = (
+        ("years", CLEAR + "2019", [2019]),
+        ("months", CLEAR + "3-4", [3, 4]),
+        ("variables", CLEAR + "2t msl", ["2t", "msl"]),
     )
+    weather = {
+        "extract": (
+            where,
+            ("source", DOWN * 2, "synthetic"),
+            *period,
+            ("area", "58 -10 50 2", [58, -10, 50, 2]),
+        ),
+        "preprocess1": (
+            where,
+            *period,
+            ("sw_corner", "50 -10.0", [50, -10]),
+            ("nyx", "32,48", [32, 48]),
+            ("data_split", "", None),
+            ("train_period", "2019-03-01..2019-03-22", "2019-03-01..2019-03-22"),
+            ("val_period", "2019-03-23..2019-03-24T18", "2019-03-23..2019-03-24T18"),
+            ("test_period", "2019-03-25..2019-03-31 2019-04-02", "2019-03-25..2019-03-31 2019-04-02"),
+        ),
+        "preprocess2": (where, ("data_name", "", DATA), ("sequence_length", CLEAR + "24", 24)),
+        "train": (
+            where,
+            ("data_name", DOWN, DATA),  # the digits are newer
+            ("model", "", "convLSTM"),
+            ("exp_id", CLEAR + EXP, EXP),
+            ("model_hparams", str(base / "hparams.json"), str(base / "hparams.json")),
+            ("hparams", "lr=0.001 max_epochs=2", {"lr": 0.001, "max_epochs": 2}),
+        ),
+        "postprocess": (where, ("exp_id", DOWN, EXP)),
+    }
+    digits = {
+        "preprocess_moving_mnist": (
+            where,
+            ("digits_from", DOWN, "sequences"),
+            ("digits_dir", str(base / "digits"), str(base / "digits")),
+            ("sequences_file", str(base / "sequences.npy"), str(base / "sequences.npy")),
+            ("n_train", CLEAR + "5", 5),
+            ("n_val", CLEAR + "3", 3),
+            ("n_test", CLEAR + "2", 2),
+            ("sequence_length", "", 20),
+        ),
+        "train": (
+            where,
+            ("data_name", "", DIGITS),
+            ("model", "", "convLSTM"),
+            ("exp_id", CLEAR + DIGITS_EXP, DIGITS_EXP),
+            ("model_hparams", "", None),
+            ("hparams", "", None),
+        ),
+        "postprocess": (where, ("exp_id", "", DIGITS_EXP)),
+    }
+    return {"era5": weather, "moving_mnist": digits}
+
+
+CASES = [(data, step) for data, steps in CHAINS.items() for step in (*steps, "all")]
+ACCOUNT = ("account", CLEAR + "deepacf", "deepacf")
+
+
+def dialog(base, machine, dataset, wanted):
+    """Return what is asked for one step, or for all, on a machine."""
+    known = dialogs(base)[dataset]
+    seen, questions = set(), []
+    for step in CHAINS[dataset] if wanted == "all" else [wanted]:
+        billed = machine != "laptop" and step != "extract"  # which runs on a login node
+        for question in (*([ACCOUNT] if billed else []), *known[step]):
+            if question[0] not in seen and not (wanted == "all" and question[0] == "data_name"):
+                seen.add(question[0])
+                questions.append(question)
+    return questions
+
+
+def menus(dataset, wanted):
+    """Return the keys of the menus before the questions, where no step is given."""
+    if wanted != "all":
+        return [DOWN * list(STEPS).index(wanted)]
+    return [UP, DOWN * list(CHAINS).index(dataset)]
+
+
+@pytest.mark.parametrize("machine", ["laptop", "juwels"])
+@pytest.mark.parametrize(("dataset", "wanted"), CASES)
+def test_prompts_flags_and_answers_file_give_the_same_bytes(
+    start, type_keys, asked, as_flags, base, tmp_path, machine, dataset, wanted
+):
+    """Each question is asked once, in the order of the table, and nothing else."""
+    questions = dialog(base, machine, dataset, wanted)
+    keys = [*menus(dataset, wanted), *(typed for _, typed, _ in questions), ""]  # the last: the summary
+    code, out, err = type_keys("".join(key + ENTER for key in keys), "--machine", machine)
     assert code == 0, err
-    assert "next, in this order:" in out
-    typed = contents(tmp_path / "scripts")
-    for path in (tmp_path / "scripts").iterdir():
-        path.unlink()
-    assert generate("all", "--machine", "laptop", *as_flags(chain_answers)).returncode == 0
-    assert contents(tmp_path / "scripts") == typed
+    assert asked == [name for name, _, _ in questions]
+    scripts = tmp_path / "scripts"
+    typed = contents(scripts)
+    assert sum(name.endswith(".sh") for name in typed) == (len(CHAINS[dataset]) if wanted == "all" else 1)
+
+    answers = {name: value for name, _, value in questions if value is not None}
+    file = tmp_path / "answers.json"
+    file.write_text(json.dumps({"step": wanted, "machine": machine, "dataset": dataset, **answers}))
+    by_flags = [wanted, "--machine", machine, "--dataset", dataset, *as_flags(answers)]
+    for words in (by_flags, ["--answers", file]):
+        shutil.rmtree(scripts)
+        code, out, err = start(*words, "--no-input")
+        assert code == 0, err
+        assert contents(scripts) == typed
+
+
+@pytest.mark.parametrize(("dataset", "step"), [case for case in CASES if case[1] != "all"])
+def test_ctrl_c_at_every_question(type_keys, asked, base, tmp_path, dataset, step):
+    """In the menu, at every question with half an answer typed, and in the summary."""
+    questions = dialog(base, "juwels", dataset, step)
+    keys = [*menus(dataset, step), *(typed for _, typed, _ in questions), ""]
+    for count, key in enumerate(keys):
+        asked.clear()
+        typed = "".join(one + ENTER for one in keys[:count])
+        code, out, err = type_keys(typed + key + CTRL_C, "--machine", "juwels")
+        assert (code, err) == (130, "\nnothing written\n")
+        assert asked == [name for name, _, _ in questions[:count]]
+        assert not (tmp_path / "scripts").exists()
+
+
+@pytest.mark.parametrize("dataset", CHAINS)
+def test_ctrl_c_at_every_question_of_a_chain(type_keys, asked, as_flags, base, tmp_path, dataset):
+    """The answers before come by flag; and in both menus."""
+    for keys in (CTRL_C, UP + ENTER + CTRL_C):
+        code, out, err = type_keys(keys)
+        assert (code, err) == (130, "\nnothing written\n")
+    questions = dialog(base, "juwels", dataset, "all")
+    words = ["all", "--machine", "juwels", "--dataset", dataset]
+    open_ones = [name for name, _, value in questions if value is None]
+    for count in range(len(questions) + 1):
+        asked.clear()
+        before = {name: value for name, _, value in questions[:count] if value is not None}
+        left_open = [name for name in open_ones if name in [one for one, _, _ in questions[:count]]]
+        code, out, err = type_keys(ENTER * len(left_open) + CTRL_C, *words, *as_flags(before))
+        assert (code, err) == (130, "\nnothing written\n")
+        assert asked == [*left_open, *(name for name, _, _ in questions[count : count + 1])]
+    assert not (tmp_path / "scripts").exists()
+
+
+@pytest.mark.parametrize("end", [CTRL_C, CTRL_D, ""], ids=["ctrl-c", "ctrl-d", "closed"])
+def test_every_way_to_leave(type_keys, asked, generate, tmp_path, end):
+    """At a text, a path, a menu, the summary, the change of an answer, and before overwriting; "": no terminal."""
+    generate(*EXTRACT)
+    before = contents(tmp_path / "scripts")
+    words = [*EXTRACT, "--seed", "5"]
+    questions = ["months", "variables", "area"]
+    to_summary = ENTER * 3
+    change = to_summary + DOWN + ENTER
+    for keys, given, reached, said in (
+        ("", ["extract", "--machine", "laptop"], ["base_dir"], "machine: laptop"),
+        ("", words, ["months"], "machine: laptop"),
+        (to_summary, words, questions, "seed               5"),
+        (change, words, questions, "seed               5"),
+        (change + ENTER, words, [*questions, "base_dir"], "seed               5"),
+        (to_summary + ENTER, words, questions, "+  --seed 5"),
+        ("", ["--machine", "laptop"], [], ""),
+        ("", ["all", "--machine", "laptop"], [], "machine: laptop"),
+    ):
+        asked.clear()
+        # a menu knows no Ctrl-D
+        code, out, err = type_keys(keys + end + CTRL_C * (end == CTRL_D), *given)
+        assert (code, err) == (130, "\nnothing written\n")
+        assert asked == reached and said in out
+        assert contents(tmp_path / "scripts") == before
+
+
+# --- answers that are wrong, changed or refused ---------------------------------------------------
 
 
 def test_a_wrong_answer_is_asked_again(type_keys, tmp_path):
@@ -180,12 +360,9 @@ def test_a_changed_answer_changes_which_are_asked(type_keys, tmp_path):
     assert saved["source"] == "cds" and saved["area"] == [58, -10, 50, 2] and "seed" not in saved
 
 
-@pytest.mark.parametrize("keys", [CTRL_C, "2019" + ENTER + CTRL_C, "2019" + ENTER * 4 + UP + ENTER])
-def test_nothing_is_written_on_ctrl_c_and_cancel(type_keys, tmp_path, keys):
-    code, out, err = type_keys(
-        keys, "extract", "--machine", "laptop", "--source", "synthetic", "--base_dir", "/b"
-    )
-    assert code == 130 and err.strip().endswith("nothing written")
+def test_cancel_in_the_summary(type_keys, tmp_path):
+    code, out, err = type_keys(ENTER * 3 + UP + ENTER, *EXTRACT)
+    assert (code, err) == (130, "\nnothing written\n")
     assert not (tmp_path / "scripts").exists()
 
 

@@ -160,7 +160,8 @@ def _answer(question: Question, context: Context, given: Given, key: str | None,
     if key is not None:
         return _read(question, context, given.values[key], given.where[key])
     default = question.default_value(context)
-    return ask(question, context, default) if ask and not question.rare else default
+    decided = default is not None and any(map(context.earlier, question.made_by))
+    return ask(question, context, default) if ask and not (question.rare or decided) else default
 
 
 def _read(question: Question, context: Context, answer: Any, where: str = "") -> Any:

@@ -12,13 +12,22 @@ from video_prediction_tools.config_runscripts.steps import STEPS
 WRITE, CHANGE, CANCEL = "write", "change", "cancel"
 
 
+def _asked(question: Any) -> Any:
+    """Return what the user answers to a question of questionary; Ctrl-D, or no terminal any more, is as Ctrl-C."""
+    try:
+        return question.unsafe_ask()
+    except EOFError:
+        raise KeyboardInterrupt from None
+
+
 def step() -> str:
     """Ask which script is wanted; returns a step's name or ``all``."""
     from questionary import Choice, select
 
-    choices = [Choice(f"{one.name:<12} {one.title}", one.name) for one in STEPS.values()]
-    choices.append(Choice(f"{'all':<12} all of them, in this order", "all"))
-    return select("Which runscript shall be generated?", choices=choices).unsafe_ask()
+    width = max(map(len, STEPS))
+    choices = [Choice(f"{one.name:<{width}}  {one.title}", one.name) for one in STEPS.values()]
+    choices.append(Choice(f"{'all':<{width}}  all steps of a data set", "all"))
+    return _asked(select("Which runscript shall be generated?", choices=choices))
 
 
 def dataset() -> str:
@@ -29,14 +38,14 @@ def dataset() -> str:
         Choice(f"{'era5':<14} weather: reanalysis, an archive of yours, or synthetic", "era5"),
         Choice(f"{'moving_mnist':<14} moving digits, to compare with computer vision", "moving_mnist"),
     ]
-    return select("Which data set?", choices=choices).unsafe_ask()
+    return _asked(select("Which data set?", choices=choices))
 
 
 def may_submit(steps: list[str]) -> bool:
     """Ask whether the scripts shall be submitted."""
     import questionary
 
-    return questionary.confirm(f"Submit {', '.join(steps)} now?", default=True).unsafe_ask()
+    return _asked(questionary.confirm(f"Submit {', '.join(steps)} now?", default=True))
 
 
 def answer(question: Question, context: Context, default: Any) -> Any:
@@ -60,7 +69,7 @@ def _select(question: Question, context: Context, default: Any, offered: list[Fo
     else:
         choices = [Choice(word, word) for word in question.kind.form.removeprefix("one of ").split(", ")]
     while True:
-        chosen = select(f"{question.text}?", choices=choices, default=default).unsafe_ask()
+        chosen = _asked(select(f"{question.text}?", choices=choices, default=default))
         problem = problem_with(question, context, chosen)
         if problem is None:
             return question.read(chosen)
@@ -80,12 +89,14 @@ def _type(question: Question, context: Context, default: Any) -> Any:
     _show_help(question)
     ask = questionary.path if question.kind in (PATH, PATH_OR_TABLE) else questionary.text
     # checked at Enter only: a check may look at files
-    typed = ask(
-        f"{question.text}:",
-        default="" if default is None else question.kind.show(default),
-        validate=validate,
-        validate_while_typing=False,
-    ).unsafe_ask()
+    typed = _asked(
+        ask(
+            f"{question.text}:",
+            default="" if default is None else question.kind.show(default),
+            validate=validate,
+            validate_while_typing=False,
+        )
+    )
     return None if optional and not typed.strip() else question.read(typed)
 
 
@@ -118,14 +129,12 @@ def summary(context: Context, costs: list[str], problem: str) -> str:
                 print(f"  {question.name:<18} {text}")
                 shown.add((question.name, text))
     print("", *costs, *([problem] if problem else []), sep="\n")
-    return select(
-        "Are these answers right?",
-        choices=[
-            Choice("write the script", WRITE, disabled="the machine will not take them" if problem else None),
-            Choice("change an answer", CHANGE),
-            Choice("cancel", CANCEL),
-        ],
-    ).unsafe_ask()
+    choices = [
+        Choice("write the script", WRITE, disabled="the machine will not take them" if problem else None),
+        Choice("change an answer", CHANGE),
+        Choice("cancel", CANCEL),
+    ]
+    return _asked(select("Are these answers right?", choices=choices))
 
 
 def change(context: Context) -> tuple[str, Any]:
@@ -143,7 +152,7 @@ def change(context: Context) -> tuple[str, Any]:
                 seen.add(question.name)
                 title = question.name if question.shared else f"{name}.{question.name}"
                 choices.append(Choice(title, (name, question)))
-    name, question = select("Which answer?", choices=choices).unsafe_ask()
+    name, question = _asked(select("Which answer?", choices=choices))
     context.step = name
     value = answer(question, context, context.answers[name][question.name])
     return (question.name if question.shared else f"{name}.{question.name}"), value
@@ -154,6 +163,4 @@ def may_overwrite(path: object, differences: str) -> bool:
     import questionary
 
     print(differences)
-    return questionary.confirm(
-        f"{path} is there already and differs. Overwrite it?", default=False
-    ).unsafe_ask()
+    return _asked(questionary.confirm(f"{path} is there already and differs. Overwrite it?", default=False))
