@@ -22,6 +22,8 @@ from video_prediction_tools.postprocess.bootstrap import MovingBlocks
 from video_prediction_tools.postprocess.forecasts import ForecastFile, Grid
 from video_prediction_tools.postprocess.layout import FRAMES
 from video_prediction_tools.postprocess.metrics import FRAME_METRICS, statistics_of
+from video_prediction_tools.postprocess.protocol import MOVING_MNIST
+from video_prediction_tools.postprocess.report import spans
 from video_prediction_tools.postprocess.scoring import choose_cases, reduce_forecasts, score
 from video_prediction_tools.postprocess.sequences import Batch
 from video_prediction_tools.postprocess.weights import sum_weights
@@ -174,8 +176,10 @@ def test_report(shown):
     images = [source for source in sources if source.startswith("data:")]
     assert all(source.startswith(("data:image/", "#")) for source in sources) and len(images) == 9
     assert not re.search(r"https?://|url\(|@import|<script|<link", html)
-    starts = sorted(base64.b64decode(image.split(",", 1)[1])[:4] for image in images)
-    assert starts == [b"GIF8"] + [b"\x89PNG"] * 8 or starts == [b"\x89PNG"] * 8 + [b"GIF8"]
+    kinds = {"data:image/png;base64": b"\x89PNG", "data:image/gif;base64": b"GIF8"}
+    for kind, data in (image.split(",", 1) for image in images):
+        assert base64.b64decode(data).startswith(kinds[kind])
+    assert sum(image.startswith("data:image/gif") for image in images) == 1
     text = re.sub(r"data:[^\"]*", "", html)
     for words in (
         "12 forecasts, one for each sequence",
@@ -193,6 +197,30 @@ def test_report(shown):
         assert words not in text, words
 
 
+def test_best_product_is_marked(shown):
+    """The least error, the highest similarity and ratio: in each column of each table of the report."""
+    html, table = (shown / "report.html").read_text(encoding="utf-8"), table_of(shown)
+    products = ("convLSTM", "persistence", "mean_frame")
+    for metric in FRAME_METRICS:
+        head = rf"<thead><tr><th>{metric}(?: \[dB\])?</th>"
+        body = re.search(head + r".*?<tbody>(.*?)</tbody>", html, re.DOTALL)[1]
+        rows = {
+            name: re.findall(r"<td( class=\"best\")?><?", row)
+            for name, row in re.findall(r"<th>(\w+)</th>(.*?)</tr>", body, re.DOTALL)
+        }
+        choose = min if metric in ("mse", "mae") else max
+        for column, lead in enumerate((*LEADS, "mean")):
+            best = choose(products, key=lambda name, of=(metric, lead): float(table[name, *of]["value"]))
+            assert [name for name in products if rows[name][column]] == [best], (metric, lead)
+
+
+def test_lead_frames_in_sentences():
+    words, leads = MOVING_MNIST.words, np.arange(1.0, 6.0)
+    assert spans(leads, [1, 1, 1, 0, 1], words) == "lead frames 1 to 3 and 5"
+    assert spans(leads, [0, 0, 1, 0, 0], words) == "lead frame 3"
+    assert words.label(3.0) == "3" and words.column == "lead_frame"
+
+
 def test_started_again_when_done(digits_data, model, tmp_path, forecaster, capsys):
     code, lines, _ = start(*few(model, tmp_path), capsys=capsys)
     directory, calls = Path(lines[-1]), forecaster.calls
@@ -208,10 +236,11 @@ def test_started_again_when_done(digits_data, model, tmp_path, forecaster, capsy
 
 
 def test_stride_takes_every_nth_sequence(model, tmp_path, capsys):
-    code, lines, _ = start(*few(model, tmp_path, "--stride", 5), capsys=capsys)
-    assert code == 0 and any("Few sequences (3)" in line for line in lines)
+    every = CONTEXT + LEAD  # a number that tells sequences from frames
+    code, lines, _ = start(*few(model, tmp_path, "--stride", every), capsys=capsys)
+    assert code == 0 and any("Few sequences (2)" in line for line in lines)
     with netCDF4.Dataset(Path(lines[-1]) / "forecasts.nc") as file:
-        assert file["sequence"][:].tolist() == [0, 5, 10]
+        assert file["sequence"][:].tolist() == [0, every]
 
 
 def test_one_sequence_has_no_interval(model, tmp_path, capsys):

@@ -127,9 +127,8 @@ def frame_terms(options: Namespace, data: PreparedData, spec: dict[str, Any], re
             )
     index, protocol = data.index, MOVING_MNIST
     rows, columns = np.arange(index.height, dtype=float), np.arange(index.width, dtype=float)
-    every = (
-        options.stride * index.sequence_length * index.step_hours
-    )  # hours by which sequences are told apart
+    # sequences are told apart by the hours that data_formats.md gives to their frames
+    every = options.stride * index.sequence_length * index.step_hours
     sequences = choose_sequences(index, options.split, spec["context_frames"], spec["lead_frames"], every)
     baselines, _ = make_baselines(Sources(None, None), protocol.baselines)
     blocks = MovingBlocks(len(sequences), 1, options.bootstrap_draws)
