@@ -5,6 +5,7 @@ needs to rebuild an array, so that such a file ends in an error message instead.
 """
 
 import pickle
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ _ALLOWED = {
     for core in ("_core", "core")
     for module, name in (("numeric", "_frombuffer"), ("multiarray", "_reconstruct"), ("multiarray", "scalar"))
 }
+_CORE = "numpy._core." if int(np.__version__.split(".")[0]) >= 2 else "numpy.core."  # of the numpy that reads
 _ALLOWED |= {("numpy", "ndarray"), ("numpy", "dtype")}
 _REMEDY = "run the step 'preprocess1' again"
 
@@ -105,7 +107,8 @@ class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
             raise _ForbiddenImportError(f"{module}.{name}")
-        return super().find_class(module, name)
+        # a container may bring numpy 1, and the file be written with numpy 2
+        return super().find_class(re.sub(r"^numpy\._?core\.", _CORE, module), name)
 
 
 def _validate(path: Path, content: Any) -> None:
