@@ -14,6 +14,7 @@ from video_prediction_tools.config_runscripts.profiles import REPOSITORY
 from video_prediction_tools.config_runscripts.steps import STEPS
 from video_prediction_tools.errors import InputError, did_you_mean
 from video_prediction_tools.metadata import variables
+from video_prediction_tools.metadata.names import dataset_of
 
 _ALL = tuple(STEPS)
 KNOWN_CONSTANTS = ("lsm", "oro", "none")
@@ -68,6 +69,10 @@ class Question:
     def flag(self) -> str:
         """The flag that answers it."""
         return f"--{self.name}"
+
+    def key(self, step: str) -> str:
+        """Return the name of its answer in a chain: one for all steps, or one for each."""
+        return self.name if self.shared else f"{step}.{self.name}"
 
     def default_value(self, context: Context) -> Any:
         """Return the default in this context, or None."""
@@ -677,6 +682,7 @@ QUESTIONS = (
         "left open: made from the training period",
         optional=True,
         rare=True,
+        when=lambda context: dataset_of(context.get("data_name") or "") == "era5",
         check=_file_there("climatology_file"),
     ),
     Question(
