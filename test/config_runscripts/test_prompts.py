@@ -360,6 +360,77 @@ def test_a_changed_answer_changes_which_are_asked(type_keys, tmp_path):
     assert saved["source"] == "cds" and saved["area"] == [58, -10, 50, 2] and "seed" not in saved
 
 
+def test_what_the_machine_will_not_take_is_changed_in_the_summary(type_keys, asked, as_flags, base, tmp_path):
+    answers = {name: value for name, _, value in dialog(base, "juwels", "era5", "train") if value is not None}
+    words = ["train", "--machine", "juwels", *as_flags(answers), "--set", "train.time=48:00:00"]
+    refused = "--time: partition 'gpus' ends jobs after 24:00:00, 48:00:00 is asked for; give --time 24:00:00"
+
+    # "write" stands first and cannot be chosen: Enter means the second, and up from there is the last
+    code, out, err = type_keys(UP + ENTER, *words)
+    assert (code, err) == (130, "\nnothing written\n") and refused in out
+    assert asked == [] and not (tmp_path / "scripts").exists()
+
+    to_time = ENTER + UP * 5 + ENTER  # change an answer; the fifth from below
+    still = to_time + CLEAR + "1-00:00:01" + ENTER
+    code, out, err = type_keys(still + to_time + CLEAR + "12:00:00" + ENTER + ENTER, *words)
+    assert code == 0, err
+    assert asked == ["time", "time"]
+    shown = out.split("train on JUWELS")[1:]
+    assert refused in shown[0] and "1-00:00:01 is asked for" in shown[1]
+    assert "1 node x 12:00:00 on gpus: at most 480 core hours, 48 GPU hours a run" in shown[2]
+    script = (tmp_path / "scripts" / f"train_model_era5_{EXP}.sh").read_text()
+    assert "#SBATCH --time=12:00:00\n" in script
+
+
+def test_an_answer_that_does_not_fit_the_others_is_asked_again(type_keys, asked, base, tmp_path):
+    """What was typed is not lost: neither by a flag that does not fit, nor by a change in the summary."""
+    words = ["preprocess1", "--machine", "laptop", "--base_dir", base, "--val_period", "2019-03-05"]
+    typed = ["", "", "", "50 -10", "32 48", "", "2019-03-01..2019-03-22", CLEAR + "2019-03-23", "2019-03-25"]
+    to_train_period = DOWN + ENTER + DOWN * 7 + ENTER
+    changed = to_train_period + CLEAR + "2019-03-01..2019-03-23" + ENTER + CLEAR + "2019-03-24" + ENTER
+    code, out, err = type_keys("".join(key + ENTER for key in typed) + changed + ENTER, *words)
+    assert code == 0, err
+    periods = ["train_period", "val_period", "test_period", "train_period", "val_period"]
+    assert asked == ["years", "months", "variables", "sw_corner", "nyx", "data_split", *periods]
+    overlap = (
+        "--val_period: 2019-03-{0}..2019-03-{0} overlaps train 2019-03-01T00..2019-03-{1}T23; give periods"
+    )
+    assert overlap.format("05", "22") in out and overlap.format("23", "23") in out
+    (split,) = (tmp_path / "scripts").glob("*.data_split.*.json")
+    assert json.loads(split.read_text()) == {
+        "train": [["2019-03-01", "2019-03-23"]],
+        "val": [["2019-03-24", "2019-03-24"]],
+        "test": [["2019-03-25", "2019-03-25"]],
+    }
+
+
+@pytest.mark.parametrize("by_flag", [True, False])
+def test_an_experiment_that_is_not_in_the_new_base_directory(type_keys, asked, base, tmp_path, by_flag):
+    other = names.Layout(tmp_path / "other")
+    finish(other.model(DATA, "convLSTM", "20200101T000000_bob_x"), "model", "20200101T000000_bob_x")
+    finish(other.data(DATA) / "tfrecords", "tfrecords", DATA)
+    words = ["postprocess", "--machine", "laptop", "--base_dir", base, *(["--exp_id", EXP] * by_flag)]
+    to_summary = "" if by_flag else DOWN + ENTER
+    change = DOWN + ENTER + ENTER + CLEAR + str(other.base) + ENTER + ENTER  # the only one there
+    code, out, err = type_keys(to_summary + change + ENTER, *words)
+    assert code == 0, err
+    assert asked == [*(["exp_id"] * (not by_flag)), "base_dir", "exp_id"]
+    assert (tmp_path / "scripts" / "visualize_postprocess_era5_20200101T000000_bob_x.sh").is_file()
+
+
+def test_a_change_goes_before_what_was_given_for_the_step(type_keys, tmp_path):
+    words = [*EXTRACT, "--months", "3", "--variables", "2t", "--set", "extract.seed=5"]
+    code, out, err = type_keys(ENTER + DOWN + ENTER + UP * 2 + ENTER + CLEAR + "9" + ENTER + ENTER, *words)
+    assert code == 0, err
+    assert "--seed 9" in (tmp_path / "scripts" / "data_extraction_era5.sh").read_text()
+
+
+def test_a_flag_that_is_not_needed_loses_nothing_that_was_typed(type_keys, tmp_path):
+    code, out, err = type_keys(ENTER * 4, *EXTRACT, "--source_dir", "/archive")
+    assert (code, err) == (0, "not used: --source_dir\n")
+    assert (tmp_path / "scripts" / "data_extraction_era5.sh").is_file()
+
+
 def test_cancel_in_the_summary(type_keys, tmp_path):
     code, out, err = type_keys(ENTER * 3 + UP + ENTER, *EXTRACT)
     assert (code, err) == (130, "\nnothing written\n")

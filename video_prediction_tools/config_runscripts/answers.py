@@ -53,6 +53,11 @@ class Given:
         if by_flag:
             self.flags.add(key)
 
+    def change(self, step: str, question: Question, value: Any) -> None:
+        """Put a value in the place of the one that a step would take."""
+        key = self.key_for(step, question.name) or question.key(step)
+        self.add(key, value, question.flag, by_flag=False)
+
     def key_for(self, step: str, name: str) -> str | None:
         """Return the key under which a step's answer was given, or None."""
         return next((key for key in (f"{step}.{name}", name) if key in self.values), None)
@@ -121,11 +126,11 @@ def collect(context: Context, given: Given, ask: Ask | None) -> Collected:
 
     Arguments:
         context: machine and chain; the answers are put into it.
-        given: what need not be asked.
+        given: what need not be asked; an answer that cannot be used is asked for again, and its place taken.
         ask: asks the user; None: nobody can be asked, defaults are taken.
 
     Raises:
-        InputError: an answer cannot be used; or nobody can be asked and answers are missing (all are named).
+        InputError: nobody can be asked, and an answer cannot be used or answers are missing (all are named).
     """
     used: set[str] = set()
     missing: list[str] = []
@@ -136,21 +141,40 @@ def collect(context: Context, given: Given, ask: Ask | None) -> Collected:
             if not question.when(context):
                 continue
             key = given.key_for(step, question.name)
-            value = _answer(question, context, given, key, ask)
             used.add(key or "")
-            context.answers[step][question.name] = value
+            try:
+                value = _answer(question, context, given, key, ask)
+                context.answers[step][question.name] = value
+                if value is not None and question.check and not missing:
+                    question.check(context)
+            except InputError as error:
+                if ask is None:
+                    raise
+                _ask_again(error, question, context, given, ask)
+                return collect(context, given, ask)  # others may follow from it
             if value is None and not question.is_optional(context):
                 if not (missing and any(map(context.earlier, question.made_by))):
                     missing.append(_how_to_give(question, context))
-            elif value is not None and question.check and not missing:
-                question.check(context)
     if missing:
         raise InputError(
             "answers",
             f"missing: {', '.join(dict.fromkeys(missing))}",
             "give them by flag, by --set key=value or by --answers FILE",
         )
-    return Collected(context, _unused(context, given, used))
+    return Collected(context, _unused(context, given, used, refused=ask is None))
+
+
+def _ask_again(error: InputError, question: Question, context: Context, given: Given, ask: Ask) -> None:
+    """Ask again for the answer that an error names, or for that of `question`; what was typed is not lost."""
+    named = [one for one in asked_by(context.step) if one.flag == error.where]
+    if named and named[0].name in context.answers[context.step]:
+        question = named[0]
+    print(f"  {error}")
+    before = context.answers[context.step].get(question.name)
+    value = ask(question, context, before)
+    if value == before:
+        raise error
+    given.change(context.step, question, value)
 
 
 def _answer(question: Question, context: Context, given: Given, key: str | None, ask: Ask | None) -> Any:
@@ -177,11 +201,11 @@ def _how_to_give(question: Question, context: Context) -> str:
     return f"{question.name} ({question.flag}{offered})"
 
 
-def _unused(context: Context, given: Given, used: set[str]) -> list[str]:
+def _unused(context: Context, given: Given, used: set[str], refused: bool) -> list[str]:
     unused = [key for key in given.values if key not in used]
     steps = " and ".join(context.chain) if len(context.chain) < 3 else "all"
     for key in unused:
-        if key in given.flags:
+        if refused and key in given.flags:
             raise InputError(
                 given.where[key],
                 f"is not asked here (step {steps}, machine {context.machine.name})",
@@ -196,7 +220,10 @@ def problem_with(question: Question, context: Context, answer: Any) -> str | Non
     try:
         value = _read(question, context, answer)
         context.answers[context.step][question.name] = value
-        if question.check and value is not None:
+        offered = question.choices(context) if question.choices else []
+        if offered and value not in [one.name for one in offered if one.usable]:
+            return f"there is no finished '{value}'; choose another"
+        if value is not None and question.check:
             question.check(context)
     except InputError as error:
         return f"{error.what}; {error.remedy}"

@@ -391,7 +391,7 @@ def _ask_until_right(
     asked: dict[str, object] = {}
 
     def ask(question: Question, context: Context, default: object) -> object:
-        key = question.name if question.shared else f"{context.step}.{question.name}"
+        key = question.key(context.step)
         if key in asked and answers.problem_with(question, context, asked[key]) is None:
             return asked[key]
         asked[key] = prompts.answer(question, context, default)
@@ -408,10 +408,10 @@ def _ask_until_right(
             return collected
         if decision == prompts.CANCEL:
             raise KeyboardInterrupt
-        key, value = prompts.change(collected.context)
-        given.add(key, value, key, by_flag=False)
+        step, question, value = prompts.change(collected.context)
+        given.change(step, question, value)
         given.flags.clear()  # what a changed answer makes unnecessary is no error any more
-        asked.pop(key, None)
+        asked.pop(question.key(step), None)
 
 
 if __name__ == "__main__":

@@ -137,12 +137,8 @@ def summary(context: Context, costs: list[str], problem: str) -> str:
     return _asked(select("Are these answers right?", choices=choices))
 
 
-def change(context: Context) -> tuple[str, Any]:
-    """Ask which answer shall be changed, and for the new one.
-
-    Returns:
-        Its key (``step.name`` when the steps do not share it) and value.
-    """
+def change(context: Context) -> tuple[str, Question, Any]:
+    """Ask which answer shall be changed, and for the new one; returns its step, its question and the value."""
     from questionary import Choice, select
 
     choices, seen = [], set()
@@ -150,12 +146,10 @@ def change(context: Context) -> tuple[str, Any]:
         for question in asked_by(name):
             if question.name in context.answers[name] and not (question.shared and question.name in seen):
                 seen.add(question.name)
-                title = question.name if question.shared else f"{name}.{question.name}"
-                choices.append(Choice(title, (name, question)))
+                choices.append(Choice(question.key(name), (name, question)))
     name, question = _asked(select("Which answer?", choices=choices))
     context.step = name
-    value = answer(question, context, context.answers[name][question.name])
-    return (question.name if question.shared else f"{name}.{question.name}"), value
+    return name, question, answer(question, context, context.answers[name][question.name])
 
 
 def may_overwrite(path: object, differences: str) -> bool:
