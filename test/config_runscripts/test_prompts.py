@@ -484,17 +484,28 @@ def test_a_different_script_is_shown_and_asked_about(type_keys, generate, tmp_pa
     assert code == 0 and "--months 3\n" in (tmp_path / "scripts" / "data_extraction_era5.sh").read_text()
 
 
-def test_on_a_real_terminal(repository, tmp_path):
+@pytest.fixture
+def spawn(repository, tmp_path):
+    """Return a function that starts the generator in a pseudo-terminal."""
     program = repository / "video_prediction_tools" / "config_runscripts" / "generate_runscript.py"
-    child = pexpect.spawn(
+    settings = {
+        "TERM": "xterm",
+        "AMBS_MACHINE": "laptop",
+        "PROMPT_TOOLKIT_NO_CPR": "1",  # no cursor positions: each question would wait two seconds for them
+    }
+    return lambda: pexpect.spawn(
         sys.executable,
         [program.name, "--scripts_dir", str(tmp_path / "scripts")],
         cwd=str(program.parent),
         encoding="utf-8",
         timeout=60,
         dimensions=(40, 140),
-        env={**os.environ, "TERM": "xterm", "AMBS_MACHINE": "laptop"},
+        env={**os.environ, **settings},
     )
+
+
+def test_on_a_real_terminal(spawn, tmp_path):
+    child = spawn()
     for question, keys in (
         ("Which runscript", ENTER),
         ("Base target directory", CLEAR + str(tmp_path / "base") + ENTER),
@@ -515,17 +526,8 @@ def test_on_a_real_terminal(repository, tmp_path):
     assert "--variables msl\n" in (tmp_path / "scripts" / "data_extraction_era5.sh").read_text()
 
 
-def test_ctrl_c_on_a_real_terminal(repository, tmp_path):
-    program = repository / "video_prediction_tools" / "config_runscripts" / "generate_runscript.py"
-    child = pexpect.spawn(
-        sys.executable,
-        [program.name, "--scripts_dir", str(tmp_path / "scripts")],
-        cwd=str(program.parent),
-        encoding="utf-8",
-        timeout=60,
-        dimensions=(40, 140),
-        env={**os.environ, "TERM": "xterm", "AMBS_MACHINE": "laptop"},
-    )
+def test_ctrl_c_on_a_real_terminal(spawn, tmp_path):
+    child = spawn()
     child.expect("Which runscript")
     child.send(CTRL_C)
     child.expect("nothing written")
