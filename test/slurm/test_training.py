@@ -176,6 +176,20 @@ def test_troubles(slurm, script, never_stopped, tmp_path):
     assert_same_weights(model, directory)
 
 
+def test_a_job_that_does_not_get_on(slurm, script, tmp_path):
+    """Brought back again and again before it has saved a step (as by preemption), it ends and says why."""
+    path, model = script(SHORT)
+    job = slurm.submit(path)
+    for run in (1, 2):
+        wait_until(lambda: model.exists() and len(read_record(model).details.get("runs", [])) == run)  # noqa: B023
+        process = worker(slurm, job, rank=0)
+        slurm.run("scontrol", "requeue", job)
+        os.kill(process, signal.SIGKILL)  # as where starting takes longer than Slurm waits after TERM
+    log = tmp_path / "logs" / f"ambs-train-{job}.log"
+    assert slurm.wait(job) == "FAILED" and slurm.show(job)["ExitCode"] == "2:0"
+    assert f"ERROR: {model}: 2 runs of job {job} were ended before they had saved a step" in log.read_text()
+
+
 def losses(model):
     with open(model / "training_log.csv") as file:
         return np.array(

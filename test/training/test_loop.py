@@ -187,6 +187,43 @@ def test_other_experiment_is_refused(uninterrupted, prepared):
     assert require_same(experiment(prepared, uninterrupted)).state == "done"
 
 
+def test_job_that_does_not_get_on(prepared, tmp_path, monkeypatch):
+    """The third run of a job is refused when two were ended without a new step; not so what a user starts."""
+    planned = experiment(prepared, tmp_path / "model")
+
+    def killed():
+        with pytest.raises(KeyboardInterrupt), recorded(planned, {}):
+            raise KeyboardInterrupt
+
+    def refused():
+        with pytest.raises(InputError, match="2 runs of job 7 were ended before they had saved a step"):
+            train(planned)
+
+    def stopped(steps):
+        with pytest.raises(StoppedEarly):
+            train(planned, StopAfter(steps - 1))
+
+    for _ in range(3):
+        killed()  # by a user, without a job
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    killed()
+    killed()
+    refused()
+    monkeypatch.setenv("SLURM_JOB_ID", "8")
+    killed()
+    stopped(steps=2)  # tried again in another job
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")  # elements of an array are runs of one job
+    killed()
+    stopped(steps=1)  # one step is enough
+    killed()
+    monkeypatch.setenv("SLURM_JOB_ID", "9")
+    killed()
+    refused()
+    record = read_record(planned.directory)
+    assert record.state == "failed" and len(record.attempts) == 12
+    assert [run["first_step"] for run in record.details["runs"]] == [0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 3, 3, 3]
+
+
 def test_damaged_checkpoint_is_told(prepared, tmp_path):
     """A checkpoint with a flipped byte is refused, not loaded."""
     planned = experiment(prepared, tmp_path / "model")

@@ -15,12 +15,13 @@ from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import raise_as_input_error, read_json, write_json
 from video_prediction_tools.metadata.names import step_that_makes
 from video_prediction_tools.metadata.record import OpenRecord, Record, find_record, running
-from video_prediction_tools.training.checkpoints import Progress, best_file, last_file
+from video_prediction_tools.training.checkpoints import Progress, best_file, last_file, read_progress
 from video_prediction_tools.training.log import LOG_NAME
 
 KIND = "model"
 HPARAMS_NAME = "model_hparams.json"
 SPEC_NAME = "data_spec.json"
+_RUNS_IN_VAIN = 2  # of a job; then it is not begun once more
 _ELSEWHERE = "train in another directory, or use what this one was begun with"
 
 
@@ -154,6 +155,9 @@ def recorded(experiment: Experiment, arguments: Mapping[str, Any]) -> Iterator[O
 
     Arguments:
         arguments: of the program.
+
+    Raises:
+        InputError: the job has come back to this training again and again without getting on.
     """
     data, directory = experiment.data, experiment.directory
     inputs = {str(data.directory): data.fingerprint, str(data.index.directory): data.index.fingerprint}
@@ -171,11 +175,32 @@ def recorded(experiment: Experiment, arguments: Mapping[str, Any]) -> Iterator[O
         inputs=inputs,
     ) as opened:
         opened.record.details.update(model=experiment.model, seed=experiment.seed, data_name=data.name)
+        _note_run(opened.record, directory)
         opened.save()
         if not (directory / SPEC_NAME).exists():
             write_json(directory / HPARAMS_NAME, dataclasses.asdict(experiment.hparams))
             write_json(directory / SPEC_NAME, experiment.data_spec())
         yield opened
+
+
+def _note_run(record: Record, directory: Path) -> None:
+    """Note the step from which this run goes on, and refuse when its job has not got on in the two runs before.
+
+    Slurm brings a job back whenever it was preempted or a node went down, and begins the next element of an array
+    when one was killed at its walltime: without an end where no step is saved. (A training that is asked to stop
+    always saves a step.)
+    """
+    last = read_progress(last_file(directory))
+    job = os.environ.get("SLURM_ARRAY_JOB_ID") or os.environ.get("SLURM_JOB_ID", "")
+    run = {"job": job, "first_step": last.step if last else 0}
+    runs = record.details.setdefault("runs", [])
+    runs.append(run)
+    if job and runs[-1 - _RUNS_IN_VAIN :] == [run] * (1 + _RUNS_IN_VAIN):
+        raise InputError(
+            directory,
+            f"{_RUNS_IN_VAIN} runs of job {job} were ended before they had saved a step after step {run['first_step']}",
+            "ask for a longer walltime, or another partition if it was preempted, and submit it again",
+        )
 
 
 def note_results(opened: OpenRecord, progress: Progress) -> None:
