@@ -79,7 +79,7 @@ def test_ways(kind, ways, value):
         (kinds.PAIRS, ["", "lr", "=1", "lr=", {}]),
         (kinds.integer(2, 10), ["1", "11", "x", 2.5, None, True]),
         (kinds.number(0.01, 10), ["0", "11", "nan", ""]),
-        (kinds.TEXT, ["", "  ", 5, "a\nb", "a\x00b", "\x7f"]),
+        (kinds.NAME, ["", "  ", 5, "a\nb", "a\x00b", "\x7f", "a/b", "..", "ü" * 128]),
         (kinds.PATH, ["", "/a\n/b", 5, None]),
         (kinds.choice("cds", "archive"), ["CDS", "", None, "cd"]),
         (kinds.SBATCH, ["a b", "a'b", "$x", "a;b", "ü", "a\n#SBATCH"]),

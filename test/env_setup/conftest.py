@@ -38,10 +38,7 @@ def clone(repository, tmp_path_factory):
         shutil.copy(repository / name, target)
     lock = directory / "env_setup" / "requirements.lock"
     lock.write_text(re.search(r"^setuptools==(?:.*\\\n)+.*\n", lock.read_text(), re.M)[0])
-    dev = directory / "env_setup" / "requirements-dev.lock"
-    small = re.search(r"^iniconfig==(?:.*\\\n)+.*\n", dev.read_text(), re.M)[0]
-    dev.write_text(lock.read_text())
-    (directory / "env_setup" / "requirements-gpu.lock").write_text(lock.read_text() + small)
+    (directory / "env_setup" / "requirements-dev.lock").write_text(lock.read_text())
     (directory / "env_setup" / "requirements.in").write_text("tensorflow\nkeras\niniconfig\n")
     return directory
 

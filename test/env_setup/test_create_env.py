@@ -215,7 +215,6 @@ def test_modules_are_loaded_in_a_strict_shell_too(shell, source, tmp_path, made,
     )
     assert code == 0, done.stderr
     assert python == str(made / "bin" / "python")
-    assert not any(made.glob("lib/*/site-packages/iniconfig"))  # AMBS_GPU=no
     assert (tmp_path / "calls").read_text().splitlines() == loads(HDFML) * 2
     options, path = re.search(r"^options=(.*) path=(.*)$", done.stdout, re.M).groups()
     assert {"e", "u"} <= set(options) and path == ""
@@ -253,30 +252,43 @@ def test_a_login_node_with_an_old_python(source, fake_pythons, tmp_path, made, l
     assert "trying the modules of 'hdfml'" in done.stdout and "machine: hdfml" in done.stdout
 
 
-def test_cuda_is_added_where_there_are_graphics_cards(source, lmod, clone, tmp_path):
-    """The locks of this clone: in place of CUDA stands iniconfig."""
-    lmod["AMBS_GPU"] = ""
-    del lmod["AMBS_MACHINE"]
+@pytest.mark.parametrize(
+    ("env", "arch", "cuda"),
+    [
+        ({"AMBS_MACHINE": "laptop"}, "x86_64", True),
+        ({"AMBS_MACHINE": "laptop"}, "aarch64", False),
+        ({"AMBS_MACHINE": "laptop", "AMBS_GPU": "no"}, "x86_64", False),
+        (
+            {"AMBS_MACHINE": "hdfml", "NVIDIA": "no"},
+            "x86_64",
+            True,
+        ),  # the login node has no card, its profile has
+        ({"AMBS_MACHINE": "laptop", "NVIDIA": "no"}, "x86_64", False),
+        ({"AMBS_MACHINE": "laptop", "NVIDIA": "no", "AMBS_GPU": "yes"}, "x86_64", True),
+    ],
+)
+def test_cuda_is_added_where_there_are_graphics_cards(env, arch, cuda, source, lmod, clone, tmp_path):
+    """What uv would be asked to install; the environment itself stays empty."""
+    if env.get("NVIDIA") == "no" and not cuda and Path("/proc/driver/nvidia/version").exists():
+        pytest.skip("there is a graphics card here")
+    programs = {
+        "uname": f"echo {arch}",
+        "uv": 'echo "$*" >>"$UV_CALLS"\n[[ $1 != venv ]] || exec python3 -m venv --without-pip "${@: -1}"',
+    }
+    if "NVIDIA" not in env:
+        programs["nvidia-smi"] = ":"
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "uname").write_text("#!/bin/sh\necho aarch64\n")
-    (tmp_path / "bin" / "uname").chmod(0o755)
-    (tmp_path / "bin" / "nvidia-smi").symlink_to("/bin/true")
-
-    def made_with(name="cards", **env):
-        directory = clone / "virtual_envs" / name
-        (directory / "ambs-stamp").unlink(missing_ok=True)
-        done, code, _, _ = source("bash", name, env=lmod | env, before=LMOD)
-        assert code == 0, done.stderr
-        return done.stdout, any(directory.glob("lib/*/site-packages/iniconfig"))
-
-    with_card = {"AMBS_MACHINE": "laptop", "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
-    said, cuda = made_with(**with_card)
-    assert "for aarch64 know no graphics cards; train in a container" in said and not cuda
-    (tmp_path / "bin" / "uname").write_text("#!/bin/sh\necho x86_64\n")
-    assert made_with(**with_card)[1]
-    assert made_with("cluster", AMBS_MACHINE="hdfml")[
-        1
-    ]  # the login node has no card, but the profile knows of some
+    for name, line in programs.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/bash\n{line}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    calls = {"UV_CALLS": str(tmp_path / "uv"), "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    done, code, _, _ = source("bash", "cards", env=lmod | {"AMBS_GPU": ""} | calls | env, before=LMOD)
+    shutil.rmtree(clone / "virtual_envs" / "cards")
+    assert code == 0, done.stderr
+    (install,) = re.findall(r"^pip install .*--require-hashes.*$", (tmp_path / "uv").read_text(), re.M)
+    assert "/requirements.lock" in install and ("/requirements-gpu.lock" in install) == cuda
+    assert ("know no graphics cards; train in a container" in done.stdout) == (arch == "aarch64")
+    assert ("comes without CUDA; AMBS_GPU=yes adds it" in done.stdout) == (not cuda and arch == "x86_64")
 
 
 def test_an_old_python_and_modules_with_none(source, fake_pythons, lmod):
@@ -348,10 +360,12 @@ exports = { modules = "no" }
 modules = ["no"]
 """)
     (own / "mine.toml").write_text("[identify]\nsystemname = ['mine']\n[environment]\nmodules=['A/1', 'B']\n")
+    (own / "short.toml").write_text("[identify]\nhostname = ['^mine$']\n[environment]\nmodules = ['C']\n")
     (own / "empty.toml").write_text("")
     there = {"XDG_CONFIG_HOME": str(tmp_path)}
     assert early(SYSTEMNAME="juwels", **there) == ["juwels", "Stages/2026", "GCC", "a b"]
     assert early(SYSTEMNAME="mine", **there) == ["mine", "A/1", "B"]
+    assert early(HOST_NAME="mine.lab.example", **there) == ["short", "C"]
     assert early(AMBS_MACHINE="empty", **there) == early(AMBS_MACHINE="nix", **there) == []
 
 

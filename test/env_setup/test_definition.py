@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -83,7 +85,8 @@ def test_what_is_installed(arch, locks, sections, tmp_path, run_command):
 
 def test_its_own_test_passes_with_the_locked_packages(sections, copied, repository, run_command, tmp_path):
     """The environment that runs this holds what the image would: the section %test must end well in it."""
-    done = run_command(["sh", "-c", as_outside(sections["test"], copied, repository)], cwd=tmp_path)
+    here = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = run_command(["sh", "-c", as_outside(sections["test"], copied, repository)], env=here, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^TensorFlow 2\.\d+\.\d+ Keras 3\.\d+\.\d+$", done.stdout, re.M)
 

@@ -8,10 +8,10 @@ import json
 import math
 import os
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from video_prediction_tools.config_runscripts import walltime
@@ -19,6 +19,10 @@ from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.names import ExperimentId
 
 MOST_EXPERIMENTS = 1000  # of a sweep; the usual limit of Slurm's job arrays is 1001
+LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes, on Linux
+LONGEST_EXP_ID = (
+    150  # it is part of names of files, as in train_model_<dataset>_<exp_id>.model_hparams.<hash>.json
+)
 
 
 @dataclass(frozen=True)
@@ -40,30 +44,72 @@ class Kind:
     several: bool = False
 
 
-def _text(value: Any) -> str:
+def _line(value: Any) -> str:
+    """Accept one line of text, blanks at its ends included."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{value!r} is not text")
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
+    categories = {unicodedata.category(letter) for letter in value}
+    if categories & {"Cc", "Zl", "Zp"}:
         raise ValueError("holds a newline or another control character")
-    return value.strip()
+    if "Cs" in categories:  # bytes of a command line that are not UTF-8 come as these
+        raise ValueError("holds bytes that are not text (UTF-8)")
+    return value
+
+
+def _text(value: Any) -> str:
+    return _line(value).strip()
+
+
+def _name(value: Any) -> str:
+    """Accept the name of a directory; it leads nowhere else."""
+    name = _text(value)
+    if "/" in name or name in (".", ".."):
+        raise ValueError(f"'{name}' is a path, not a name")
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise ValueError("is longer than a name can be")
+    return name
 
 
 def _path(value: Any) -> str:
-    return os.path.abspath(Path(_text(value)).expanduser())
+    text = _line(value)
+    if text != text.strip():
+        raise ValueError("begins or ends with a blank")
+    path = os.path.expanduser(text)
+    if path.startswith("~"):
+        raise ValueError(
+            f"there is no user '{path.partition('/')[0][1:]}' (a directory of this name is ./{path})"
+        )
+    path = os.path.abspath(path)
+    if len(os.fsencode(path)) > LONGEST_PATH or any(
+        len(os.fsencode(part)) > LONGEST_NAME for part in path.split("/")
+    ):
+        raise ValueError("is longer than a path can be")
+    return path
 
 
 def _words(value: Any) -> list[str]:
     """Split text at blanks and commas; a list may hold such texts."""
     parts = value if isinstance(value, list) else [value]
+    if any(part is None or isinstance(part, (bool, dict, list)) for part in parts):
+        raise ValueError(f"{value!r} is not a list of words")
     words = [
         word
         for part in parts
         for word in re.split(r"[,\s]+", part if isinstance(part, str) else str(part))
         if word
     ]
-    if not words or any(isinstance(part, (dict, bool)) for part in parts):
+    if not words:
         raise ValueError(f"{value!r} is not a list of words")
     return [_text(word) for word in words]
+
+
+def _arguments(value: Any) -> list[str]:
+    """Split text into words that a program takes for values of a flag: those that look like flags it does not."""
+    words = _words(value)
+    for word in words:
+        if word.startswith("-") and not re.fullmatch(r"-\d+|-\d*\.\d+", word):
+            raise ValueError(f"'{word}' begins with '-' as a flag does")
+    return words
 
 
 def _show_words(value: list[Any]) -> str:
@@ -83,6 +129,8 @@ def _number(word: Any) -> float:
         raise ValueError(f"'{word}' is not a number") from None
     if not math.isfinite(number):
         raise ValueError(f"'{word}' is not a finite number")
+    if number < 0 and "e" in repr(number):  # a program would take -1e-05 for a flag
+        raise ValueError(f"'{word}' is too close to 0")
     return (
         int(number) if number.is_integer() else number
     )  # 50 and 50.0 are one answer and give the same bytes
@@ -163,20 +211,30 @@ def _periods(value: Any) -> list[list[str]]:
     return periods
 
 
+def _json(value: Any) -> str:
+    try:
+        text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (TypeError, ValueError):  # a date of a TOML file, not a number, bytes that are not UTF-8
+        raise ValueError("holds what a JSON file cannot hold") from None
+    return text
+
+
 def _table(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict) or not value:
-        raise ValueError("is not a table")
+    if not value:
+        raise ValueError("is an empty table")
+    _json(value)
     return value
 
 
 def _pair(key: str, value: Any) -> str:
-    return f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"
+    return f"{key}={value if isinstance(value, str) else _json(value)}"
 
 
 def _pairs(value: Any) -> list[str]:
     if isinstance(value, dict):
         value = [_pair(key, one) for key, one in value.items()]
-    pairs = [_text(one) for one in (value if isinstance(value, list) else str(value).split())]
+    pairs = [_line(one) for one in (value if isinstance(value, list) else str(value).split())]
     for pair in pairs:
         if not re.fullmatch(r"\w+=.+", pair):
             raise ValueError(f"'{pair}' is not of the form key=value")
@@ -209,13 +267,15 @@ def _experiment(value: Any) -> str:
     """Keep a whole exp_id; make one of a short text."""
     text = _text(value)
     try:
-        return str(ExperimentId.parse(text))
-    except InputError:
-        pass  # a text to make one of
-    try:
-        return str(ExperimentId.new(text))
-    except InputError as error:
-        raise ValueError(error.what) from None
+        exp_id = str(ExperimentId.parse(text))
+    except InputError:  # a text to make one of
+        try:
+            exp_id = str(ExperimentId.new(text))
+        except InputError as error:
+            raise ValueError(error.what) from None
+    if len(exp_id) > LONGEST_EXP_ID:
+        raise ValueError(f"makes an exp_id of more than {LONGEST_EXP_ID} letters")
+    return exp_id
 
 
 def choice(*options: str) -> Kind:
@@ -244,9 +304,9 @@ def _walltime(value: Any) -> str:
     return text
 
 
-TEXT = Kind("text", "one line of text", _text)
+NAME = Kind("name", "a name as it is listed", _name)
 PATH = Kind("path", "a path", _path)
-WORDS = Kind("words", "words with blanks between them", _words, _show_words, several=True)
+WORDS = Kind("words", "words with blanks between them", _arguments, _show_words, several=True)
 PERIODS = Kind(
     "periods",
     "first..last, for example 2019-03-01..2019-03-22 (several with blanks between them)",

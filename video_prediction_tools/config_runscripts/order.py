@@ -1,6 +1,7 @@
 """The order between the steps: what a step needs is there, or made by an earlier step of the chain."""
 
 import itertools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -139,10 +140,10 @@ def sweep_size(context: Context) -> int | None:
 
 def _members(directory: Path) -> list[Path]:
     """Return the directories of a sweep's experiments, in the order of their numbers."""
-    if directory.exists():
+    if os.path.exists(directory):
         return []
     members = itertools.takewhile(
-        Path.exists, (directory.with_name(member_id(directory.name, n)) for n in itertools.count(1))
+        os.path.exists, (directory.with_name(member_id(directory.name, n)) for n in itertools.count(1))
     )
     return list(members)
 

@@ -77,7 +77,7 @@ class Question:
     def default_value(self, context: Context) -> Any:
         """Return the default in this context, or None."""
         value = self.default(context) if callable(self.default) else self.default
-        return None if value is None else self.kind.parse(value)
+        return None if value is None else self.read(value)
 
     def is_optional(self, context: Context) -> bool:
         """Say whether no answer is an answer in this context."""
@@ -104,19 +104,25 @@ def _source_is(*sources: str) -> Callable[[Context], bool]:
     return lambda context: context.get("source") in sources
 
 
-def _source_dir_there(context: Context) -> None:
-    path = Path(context.get("source_dir"))
-    if not path.exists():
-        raise InputError(
-            "--source_dir", f"{path} does not exist", "give the archive's directory, or one of its files"
-        )
+# os.path: in a directory that the user may not read, pathlib's exists and is_file raise an error
+
+
+def _archive_there(name: str) -> Callable[[Context], None]:
+    def check(context: Context) -> None:
+        path = context.get(name)
+        if not os.path.exists(path):
+            what = f"{path} does not exist, or you may not look at it"
+            raise InputError(f"--{name}", what, "give the archive's directory, or one of its files")
+
+    return check
 
 
 def _file_there(name: str) -> Callable[[Context], None]:
     def check(context: Context) -> None:
         path = context.get(name)
-        if isinstance(path, str) and not Path(path).is_file():
-            raise InputError(f"--{name}", f"{path} is not a file", "give another path")
+        if isinstance(path, str) and not os.path.isfile(path):
+            what = f"{path} is not a file, or you may not look at it"
+            raise InputError(f"--{name}", what, "give another path")
 
     return check
 
@@ -199,7 +205,7 @@ def _default_data(context: Context) -> str | None:
         return None
     if context.step == "postprocess":  # the data set that the model was trained on
         directory = context.get("model_dir")
-        return directory and Path(directory).parents[1].name
+        return (directory and Path(directory).parent.parent.name) or None
     if any(map(context.earlier, DATA_MAKERS)):
         return context.made_data_name()
     return _only_one(_data_choices(context))
@@ -214,6 +220,17 @@ def _only_one(known: list[found.Found]) -> str | None:
 def _data_there(context: Context) -> None:
     require = order.data_set if context.step == "preprocess2" else order.tfrecords
     require(context)
+
+
+def _trained(context: Context) -> None:
+    """Check that the model's directory is that of the experiment, and trained."""
+    directory, exp_id = Path(context.get("model_dir")), context.get("exp_id")
+    if directory.name != exp_id:
+        what = f"{directory} is not the directory of '{exp_id}'"
+        raise InputError(
+            "--model_dir", what, f"give --exp_id {directory.name or '<exp_id>'}, or leave this out"
+        )
+    order.model(context)
 
 
 def _experiments(context: Context) -> list[found.Found]:
@@ -261,11 +278,10 @@ def _not_twice(context: Context) -> None:
 
 def _digits_there(context: Context) -> None:
     """Check that the place of the digits is there."""
-    directory = Path(context.get("digits_dir"))
-    if not directory.is_dir():
-        raise InputError(
-            "--digits_dir", f"{directory} is no directory", "give that of the four original MNIST files"
-        )
+    directory = context.get("digits_dir")
+    if not os.path.isdir(directory):
+        what = f"{directory} is no directory, or you may not look at it"
+        raise InputError("--digits_dir", what, "give that of the four original MNIST files")
 
 
 def _cut_from_array(context: Context) -> bool:
@@ -316,7 +332,7 @@ QUESTIONS = (
         "Directory of the archive",
         "a tree of GRIB, NetCDF or Zarr",
         when=_source_is("archive"),
-        check=_source_dir_there,
+        check=_archive_there("source_dir"),
     ),
     Question(
         "years",
@@ -378,6 +394,7 @@ QUESTIONS = (
         optional=True,
         rare=True,
         when=_source_is("archive"),
+        check=_archive_there("constants_source"),
     ),
     Question(
         "source_names",
@@ -472,7 +489,7 @@ QUESTIONS = (
     Question(
         "data_name",
         ("preprocess2", "train"),
-        kinds.TEXT,
+        kinds.NAME,
         "Data set",
         "data name of the data set",
         default=_default_data,
@@ -617,7 +634,7 @@ QUESTIONS = (
     Question(
         "exp_id",
         ("postprocess",),
-        kinds.TEXT,
+        kinds.NAME,
         "Experiment",
         "exp_id of a trained model",
         default=_only_experiment,
@@ -631,7 +648,7 @@ QUESTIONS = (
         "found by the exp_id",
         default=order.model_directory,
         rare=True,
-        check=order.model,
+        check=_trained,
         made_by=("train",),
     ),
     Question(
@@ -647,7 +664,7 @@ QUESTIONS = (
     Question(
         "data_name",
         ("postprocess",),
-        kinds.TEXT,
+        kinds.NAME,
         "Data set to evaluate on",
         "another one than the model was trained on makes it transfer learning",
         default=_default_data,
