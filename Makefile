@@ -8,7 +8,7 @@ demo:   ## the whole workflow on made-up weather, 12 minutes at most on 2 cores
 	demo/run_demo.sh $(ENV)
 
 test:
-	source env_setup/create_env.sh $(ENV) --dev && python -m pytest $(PYTEST_ARGS)
+	source env_setup/create_env.sh $(ENV) --dev && python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 lint:
 	source env_setup/create_env.sh $(ENV) --dev && ruff check
