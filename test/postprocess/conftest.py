@@ -205,13 +205,14 @@ class StandIn:
     stochastic: bool = False
     calls: int = 0
 
-    def forecast(self, context, times, seed, region):
+    def forecast(self, context, times, seeds, region):
         """Forecast [B, Tl, H, W, C]."""
         self.calls += len(context)
         share = (0.02 * np.arange(1, self.lead + 1, dtype=np.float32)).reshape(1, -1, 1, 1, 1)
         forecast = (1 - share) * context[:, -1:] + share * context.mean(axis=1, keepdims=True)
         if self.stochastic:
-            forecast = forecast + np.random.default_rng(seed).normal(size=forecast.shape).astype(np.float32)
+            noise = [np.random.default_rng(seed).normal(size=forecast.shape[1:]) for seed in seeds]
+            forecast = forecast + np.stack(noise).astype(np.float32)
         return forecast
 
 

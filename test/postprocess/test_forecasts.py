@@ -132,8 +132,8 @@ def test_diverged_model(tmp_path, sequences, grid):
     """Values that are not finite are named, and no file is left that looks whole."""
 
     class Diverged(StandIn):
-        def forecast(self, context, times, seed, region):
-            forecast = super().forecast(context, times, seed, region)
+        def forecast(self, context, times, seeds, region):
+            forecast = super().forecast(context, times, seeds, region)
             forecast[times[:, CONTEXT - 1] == seconds("2019-03-25T20"), 1, 2, 3] = np.nan
             return forecast
 

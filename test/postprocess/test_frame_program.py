@@ -283,8 +283,8 @@ def test_sequences_too_short_for_the_model(digits_data, tmp_path, capsys):
 
 def test_diverged_model_names_the_sequence(model, tmp_path, monkeypatch, capsys):
     class Diverged(StandIn):
-        def forecast(self, context, times, seed, region):
-            forecast = super().forecast(context, times, seed, region)
+        def forecast(self, context, times, seeds, region):
+            forecast = super().forecast(context, times, seeds, region)
             forecast[7:] = np.nan
             return forecast
 

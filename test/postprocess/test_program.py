@@ -206,8 +206,8 @@ def test_a_model_trained_further(evaluated, model_dir, uk_data, tmp_path, monkey
     write_model(model_dir, uk_data, weights=b"other weights")
 
     class Better(StandIn):
-        def forecast(self, context, times, seed, region):
-            return super().forecast(context, times, seed, region) + 0.5
+        def forecast(self, context, times, seeds, region):
+            return super().forecast(context, times, seeds, region) + 0.5
 
     monkeypatch.setattr(evaluation, "_load", lambda plan: Better())
     code, lines, _ = start(*few(model_dir, tmp_path), capsys=capsys)

@@ -23,6 +23,7 @@ SETTINGS = [
     "lr=0.01",
     "known_channels=sin_solar_time,cos_solar_time",
 ]
+SEEDS = np.arange(100, dtype=np.int32)
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +51,10 @@ def test_forecast_in_physical_units(trained):
     forecaster = load_forecaster(directory)
     assert forecaster.stochastic is False and forecaster.data_spec["units"] == ["K"]
     frames, times = next(data.sequences("test").in_order(5))
-    forecast = forecaster.forecast(frames[:, :2], times, 0, data.region)
+    forecast = forecaster.forecast(frames[:, :2], times, SEEDS[: len(frames)], data.region)
     assert forecast.shape == (5, 2, 6, 8, 1) and forecast.dtype == np.float32
     assert np.abs(forecast - frames[:, 2:]).max() < 10
-    one = forecaster.forecast(frames[3:4, :2], times[3:4], 0, data.region)
+    one = forecaster.forecast(frames[3:4, :2], times[3:4], SEEDS[3:4], data.region)
     np.testing.assert_allclose(one, forecast[3:4], atol=1e-4)
 
 
@@ -62,7 +63,7 @@ def test_best_weights_give_the_logged_loss(trained):
     directory, data = trained
     forecaster = load_forecaster(directory, "best")
     frames, times = next(data.sequences("val").in_order(100))
-    forecast = forecaster.forecast(frames[:, :2], times, 0, data.region)
+    forecast = forecaster.forecast(frames[:, :2], times, SEEDS[: len(frames)], data.region)
     std = data.statistics["2t"]["std"]
     loss = np.mean(((forecast - frames[:, 2:]) / std) ** 2)
     logged = (directory / "training_log.csv").read_text().splitlines()[-1].split(",")[3]
@@ -74,15 +75,17 @@ def test_clock_of_the_frames_to_be_forecast(trained):
     directory, data = trained
     forecaster = load_forecaster(directory, "last")
     frames, times = next(data.sequences("test").in_order(2))
-    here = forecaster.forecast(frames[:, :2], times, 0, data.region)
+    here = forecaster.forecast(frames[:, :2], times, SEEDS[: len(frames)], data.region)
     shifted = times.copy()
     shifted[:, -1] += 12 * 3600  # only the last lead frame's clock
-    there = forecaster.forecast(frames[:, :2], shifted, 0, data.region)
+    there = forecaster.forecast(frames[:, :2], shifted, SEEDS[: len(frames)], data.region)
     np.testing.assert_array_equal(here[:, 0], there[:, 0])
     assert np.abs(here[:, 1] - there[:, 1]).max() > 1e-4
     east = Region(data.region.lat, data.region.lon + 7.5)  # half an hour of the sun
-    half_hour = forecaster.forecast(frames[:, :2], times + 1800, 0, data.region)
-    np.testing.assert_allclose(forecaster.forecast(frames[:, :2], times, 0, east), half_hour, atol=1e-3)
+    half_hour = forecaster.forecast(frames[:, :2], times + 1800, SEEDS[: len(frames)], data.region)
+    np.testing.assert_allclose(
+        forecaster.forecast(frames[:, :2], times, SEEDS[: len(frames)], east), half_hour, atol=1e-3
+    )
 
 
 def test_wrong_input(trained, tmp_path, prepared):
@@ -96,7 +99,7 @@ def test_wrong_input(trained, tmp_path, prepared):
         load_forecaster(directory, "first")
     frames, times = next(data.sequences("test").in_order(1))
     with pytest.raises(InputError, match="lack the known channel 'sin_solar_time'"):
-        load_forecaster(directory).forecast(frames[:, :2], times, 0, Region(None, None))
+        load_forecaster(directory).forecast(frames[:, :2], times, SEEDS[: len(frames)], Region(None, None))
     text = (directory / SPEC_NAME).read_text()
     try:
         (directory / SPEC_NAME).write_text('{"variables": ["2t"]}')

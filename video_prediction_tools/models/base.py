@@ -48,7 +48,9 @@ class Phase:
         variables: the Keras variables that it updates.
         optimizer: its own optimizer, not yet built.
         loss: ``loss(frames [B, Tc+Tl, H, W, C], known [B, Tc+Tl, H, W, K], step, seed)`` -> dict with the scalar
-            ``"loss"`` (a mean over the sequences) and any parts worth logging.
+            ``"loss"`` (a mean over the sequences) and any parts worth logging. `step` counts the steps done before,
+            `seed` [B] holds one integer for each sequence (see `layers.noise`). It changes no variable: that is
+            for the optimizer and for `VideoPredictionModel.after_step`.
     """
 
     name: str
@@ -82,7 +84,8 @@ class VideoPredictionModel(keras.Model):
         Arguments:
             context: [B, Tc, H, W, C], the last context frame is that of `init_time`.
             known: [B, Tc+Tl, H, W, K].
-            seed: integer (or integer tensor); the same seed gives the same forecast.
+            seed: [B] integers, one for each sequence (or one integer for all, see `layers.noise`); the same seed
+                gives the same forecast, whatever else is in the batch.
 
         Returns:
             [B, Tl, H, W, C].
@@ -104,6 +107,12 @@ class VideoPredictionModel(keras.Model):
             frames: [B, Tc+Tl, H, W, C]; known: [B, Tc+Tl, H, W, K].
         """
         raise NotImplementedError
+
+    def after_step(self) -> None:
+        """Change what no optimizer changes (the state of a spectral normalisation), once after each training step.
+
+        It depends on weights only, so that all replicas do the same.
+        """
 
     def call(self, inputs: Any) -> Any:
         """Forecast from ``(context, known)``; builds the weights of a new model."""

@@ -56,9 +56,15 @@ class CommonHparams:
     )
     lr: float = hparam(1e-3, "learning rate (its highest value)", low=1e-12, high=10.0)
     lr_schedule: str = hparam(
-        "cosine", "course of the learning rate", choices=("constant", "linear", "cosine")
+        "cosine", "course of the learning rate", choices=("constant", "linear", "cosine", "one_cycle")
     )
-    end_lr: float = hparam(0.0, "learning rate at the end of a linear or cosine schedule", low=0.0, high=10.0)
+    end_lr: float = hparam(0.0, "learning rate at the end, unless it is constant", low=0.0, high=10.0)
+    decay_steps: list[int] = hparam(
+        [],
+        "first and last step of the fall of a linear or cosine schedule; empty: from the first step to the last",
+        low=0,
+        high=1_000_000_000,
+    )
     warmup_steps: int = hparam(0, "steps over which the learning rate rises from 0", low=0, high=10_000_000)
     clip_norm: float = hparam(1.0, "largest global norm of the gradient; 0: not clipped", low=0.0)
     weight_decay: float = hparam(0.0, "decoupled weight decay (AdamW)", low=0.0, high=1.0)
@@ -72,6 +78,14 @@ class CommonHparams:
         "extra inputs that are known ahead; all: all that the data have",
         choices=(ALL, *KNOWN_CHANNELS),
     )
+    gradient_accumulation: int = hparam(
+        1,
+        "parts that a batch is cut into, one after the other, where it does not fit into memory; the gradient is "
+        "the same",
+        low=1,
+        high=4096,
+    )
+    xla: bool = hparam(False, "compile the gradient with XLA: a faster step, after minutes of compiling")
     mixed_precision: str = hparam("float32", "arithmetic of the layers", choices=("float32", "bfloat16"))
     ema_decay: float = hparam(
         0.0,

@@ -6,30 +6,51 @@ from typing import Any
 import keras
 from keras import ops
 
+from video_prediction_tools.errors import InputError
 from video_prediction_tools.models.hparams import CommonHparams
+
+ONE_CYCLE_RISE = 0.3  # share of the steps over which the rate of a one-cycle schedule rises
+ONE_CYCLE_START = 1 / 25  # its first rate, as a share of the highest one
 
 
 @keras.saving.register_keras_serializable("ambs")
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """Learning rate by step: a linear rise over `warmup_steps`, then constant, linear or half-cosine to `end`.
+    """Learning rate by step.
 
-    The half cosine is that of Loshchilov & Hutter (2017), SGDR, without restarts.
+    A linear rise over `warmup_steps`, then ``constant``, or a ``linear`` or half-``cosine`` fall to `end` between the
+    steps `decay_steps` (Loshchilov & Hutter 2017, SGDR, without restarts). ``one_cycle``: half cosines up from a 25th
+    of `peak` over three tenths of all steps and down to `end` (Smith & Topin 2019, Super-Convergence; shares as in
+    PyTorch's OneCycleLR).
     """
 
-    def __init__(self, kind: str, peak: float, end: float, warmup_steps: int, total_steps: int):
+    def __init__(
+        self,
+        kind: str,
+        peak: float,
+        end: float,
+        warmup_steps: int,
+        total_steps: int,
+        decay_steps: tuple[int, int] | None = None,
+    ):
         self.kind, self.peak, self.end = kind, peak, end
-        self.warmup_steps, self.total_steps = warmup_steps, total_steps
+        self.warmup_steps, self.total_steps, self.decay_steps = warmup_steps, total_steps, decay_steps
 
     def __call__(self, step: Any) -> Any:
         """Return the learning rate of a step (0, 1, ...)."""
         step = ops.cast(step, "float32")
-        span = max(self.total_steps - self.warmup_steps, 1)
-        done = ops.clip((step - self.warmup_steps) / span, 0.0, 1.0)
-        share = {"constant": 1.0, "linear": 1.0 - done, "cosine": 0.5 * (1.0 + ops.cos(math.pi * done))}[
-            self.kind
-        ]
-        rate = self.end + (self.peak - self.end) * share if self.kind != "constant" else self.peak
-        return rate * ops.minimum(1.0, (step + 1.0) / (self.warmup_steps + 1.0))
+        warmed_up = ops.minimum(1.0, (step + 1.0) / (self.warmup_steps + 1.0))
+        if self.kind == "constant":
+            return self.peak * warmed_up
+        if self.kind == "one_cycle":
+            top = max(round(ONE_CYCLE_RISE * self.total_steps) - 1, 1)
+            rising = 1.0 - _half_cosine(step / top) * (1.0 - ONE_CYCLE_START)
+            fallen = _half_cosine((step - top) / max(self.total_steps - 1 - top, 1))
+            falling = self.end + (self.peak - self.end) * fallen
+            return ops.where(step < top, self.peak * rising, falling) * warmed_up
+        first, last = self.decay_steps or (self.warmup_steps, self.total_steps)
+        done = ops.clip((step - first) / max(last - first, 1), 0.0, 1.0)
+        share = 1.0 - done if self.kind == "linear" else _half_cosine(done)
+        return (self.end + (self.peak - self.end) * share) * warmed_up
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
@@ -39,7 +60,13 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
             end=self.end,
             warmup_steps=self.warmup_steps,
             total_steps=self.total_steps,
+            decay_steps=self.decay_steps,
         )
+
+
+def _half_cosine(done: Any) -> Any:
+    """Return 1 at 0 and before, 0 at 1 and behind, a half cosine between them."""
+    return 0.5 * (1.0 + ops.cos(math.pi * ops.clip(done, 0.0, 1.0)))
 
 
 def adam(
@@ -50,8 +77,21 @@ def adam(
     beta_2: float = 0.999,
     epsilon: float = 1e-7,
 ) -> keras.optimizers.Optimizer:
-    """Return Adam (Kingma & Ba 2015), with decoupled weight decay (Loshchilov & Hutter 2019) where asked for."""
-    rate = LearningRate(hparams.lr_schedule, hparams.lr, hparams.end_lr, hparams.warmup_steps, total_steps)
+    """Return Adam (Kingma & Ba 2015), with decoupled weight decay (Loshchilov & Hutter 2019) where asked for.
+
+    Raises:
+        InputError: `decay_steps` are not two steps in their order.
+    """
+    decay = tuple(hparams.decay_steps)
+    if decay and not (len(decay) == 2 and decay[0] < decay[1]):
+        raise InputError(
+            "hyper-parameter decay_steps",
+            f"{list(decay)} are not two steps",
+            "write for example [3000, 9000]",
+        )
+    rate = LearningRate(
+        hparams.lr_schedule, hparams.lr, hparams.end_lr, hparams.warmup_steps, total_steps, decay or None
+    )
     clip = {"global_clipnorm": hparams.clip_norm} if hparams.clip_norm else {}
     if hparams.weight_decay:
         return keras.optimizers.AdamW(

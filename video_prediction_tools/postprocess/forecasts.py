@@ -41,7 +41,9 @@ class Forecaster(Protocol):
 
     stochastic: bool
 
-    def forecast(self, frames: np.ndarray, times: np.ndarray, seed: int, region: Region) -> np.ndarray:
+    def forecast(
+        self, frames: np.ndarray, times: np.ndarray, seeds: np.ndarray, region: Region
+    ) -> np.ndarray:
         """Forecast [B, Tl, H, W, C] from frames [B, Tc, H, W, C] (physical units) and times [B, Tc+Tl]."""
 
 
@@ -101,7 +103,7 @@ def write_forecasts(
             for frames, times in sequences.batches(batch_size):
                 context, truth = frames[:, : sequences.context_frames], frames[:, sequences.context_frames :]
                 ensemble = [
-                    forecaster.forecast(context, times, _seed(seed, member, times), region)
+                    forecaster.forecast(context, times, _seeds(seed, member, times), region)
                     for member in range(members or 1)
                 ]
                 # [B, Tl, (M,) H, W, C]
@@ -119,10 +121,13 @@ def write_forecasts(
                 advance(len(frames))
 
 
-def _seed(seed: int, member: int, times: np.ndarray) -> int:
-    """Draw a seed for each member of each batch, a function of nothing but `seed`, member and time."""
-    state = np.random.SeedSequence([seed, member, int(times[0, 0]) % 2**63]).generate_state(1)[0]
-    return int(state >> np.uint32(1))
+def _seeds(seed: int, member: int, times: np.ndarray) -> np.ndarray:
+    """Draw a seed for each sequence, a function of nothing but `seed`, member and time: int32 [B]."""
+    states = [
+        np.random.SeedSequence([seed, member, int(start) % 2**63]).generate_state(1)[0]
+        for start in times[:, 0]
+    ]
+    return (np.array(states, np.uint32) >> np.uint32(1)).astype(np.int32)
 
 
 def start_labels(sequences: Sequences, layout: Layout) -> np.ndarray:

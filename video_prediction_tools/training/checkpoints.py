@@ -62,20 +62,21 @@ def save(path: Path, groups: Mapping[str, Sequence[Any]], progress: Progress) ->
 
     Arguments:
         path: the file; replaced when the new one is whole.
-        groups: lists of Keras or TensorFlow variables, by name (``model``, ``optimizer of ..``).
+        groups: lists of Keras or TensorFlow variables, by name (``model``, ``optimizer of ..``). Those of the model
+            are kept by their paths, the others by their places.
         progress: kept beside them.
 
     Raises:
         InputError: no space left, or not writable.
     """
     arrays = {
-        _key(group, number): variable.numpy()
+        _key(group, name): variable.numpy()
         for group, variables in groups.items()
-        for number, variable in enumerate(variables)
+        for name, variable in _named(group, variables).items()
     }
     header = {
         "progress": asdict(progress),
-        "shapes": {group: _shapes(variables) for group, variables in groups.items()},
+        "shapes": {group: _shapes(group, variables) for group, variables in groups.items()},
     }
     with whole_file(path) as temporary:
         with open(temporary, "wb") as file:  # an open file: savez would add .npz to a name
@@ -106,15 +107,16 @@ def restore(path: Path, groups: Mapping[str, Sequence[Any]]) -> Progress:
     """
     with _Reader(path) as reader:
         for group, variables in groups.items():
-            if reader.shapes.get(group) != _shapes(variables):
+            if reader.shapes.get(group) != _shapes(group, variables):
                 raise InputError(
                     path,
                     f"was made by another version of the model (its {group} has other variables)",
                     "use the version of AMBS that metadata.json names, or train anew in another directory",
                 )
-            arrays = [reader.array(_key(group, number)) for number in range(len(variables))]
-            for variable, array in zip(variables, arrays, strict=True):
-                variable.assign(array)
+            named = _named(group, variables)
+            arrays = {name: reader.array(_key(group, name)) for name in named}
+            for name, variable in named.items():
+                variable.assign(arrays[name])
         return reader.progress
 
 
@@ -157,10 +159,16 @@ class _Reader:
         )
 
 
-def _key(group: str, number: int) -> str:
-    return f"{group}/{number}"
+def _key(group: str, name: str) -> str:
+    return f"{group}/{name}"
 
 
-def _shapes(variables: Sequence[Any]) -> list[list[int]]:
-    # not the names: Keras numbers layers and optimizers through, so a second model in a process has others
-    return [list(variable.shape) for variable in variables]
+def _named(group: str, variables: Sequence[Any]) -> dict[str, Any]:
+    if group == "model":  # all its layers are named by hand
+        return {variable.path: variable for variable in variables}
+    # Keras numbers optimizers through, so a second one in a process has other names
+    return {str(number): variable for number, variable in enumerate(variables)}
+
+
+def _shapes(group: str, variables: Sequence[Any]) -> dict[str, list[int]]:
+    return {name: list(variable.shape) for name, variable in _named(group, variables).items()}

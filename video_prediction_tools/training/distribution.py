@@ -167,8 +167,8 @@ def _run_one_operation_at_a_time() -> None:
                 say("TensorFlow was in use before: this training may not repeat bit for bit")
 
 
-def require_shareable(batch_size: int, replicas: int) -> None:
-    """Check that a batch can be dealt evenly to all devices.
+def require_shareable(batch_size: int, replicas: int, pieces: int = 1) -> None:
+    """Check that a batch can be dealt evenly to all devices, and each share cut into `pieces`.
 
     Raises:
         InputError: it cannot.
@@ -178,4 +178,10 @@ def require_shareable(batch_size: int, replicas: int) -> None:
             "hyper-parameter batch_size",
             f"{batch_size} sequences cannot be shared by {replicas} devices",
             f"give a multiple of {replicas}",
+        )
+    if batch_size // replicas % pieces:
+        raise InputError(
+            "hyper-parameter gradient_accumulation",
+            f"{batch_size // replicas} sequences of a device cannot be cut into {pieces} parts",
+            f"give a batch_size that is a multiple of {replicas * pieces}",
         )

@@ -64,7 +64,9 @@ class _Trainer:
     ):
         self.experiment, self.strategy, self.cluster, self.stop = experiment, strategy, cluster, stop
         self.hparams, self.batch_size = experiment.hparams, experiment.hparams.batch_size
-        require_shareable(self.batch_size, strategy.num_replicas_in_sync)
+        require_shareable(
+            self.batch_size, strategy.num_replicas_in_sync, experiment.hparams.gradient_accumulation
+        )
         self.training, self.validation = (experiment.data.sequences(split) for split in ("train", "val"))
         self.total_steps = -(-self.hparams.max_epochs * len(self.training) // self.batch_size)
         with strategy.scope():
@@ -225,8 +227,12 @@ class _Trainer:
         sizes = validation_batches(self.validation, self.batch_size)
         self.steps.swap_averages()
         losses = [
-            self.steps.validate(*next(self.validation_feed), tf.constant(number, tf.int64))
-            for number in range(len(sizes))
+            self.steps.validate(
+                *next(self.validation_feed),
+                tf.constant(number, tf.int64),
+                tf.constant(size == self.batch_size),
+            )
+            for number, size in enumerate(sizes)
         ]
         loss = sum(size * float(one) for size, one in zip(sizes, losses, strict=True)) / sum(sizes)
         state = self.state

@@ -91,13 +91,15 @@ class Forecaster:
         self._rows = 0
         self._compiled = tf.function(self._forecast)
 
-    def forecast(self, frames: np.ndarray, times: np.ndarray, seed: int, region: Region) -> np.ndarray:
+    def forecast(
+        self, frames: np.ndarray, times: np.ndarray, seeds: np.ndarray, region: Region
+    ) -> np.ndarray:
         """Forecast the lead frames.
 
         Arguments:
             frames: context frames in physical units, float32 [B, Tc, H, W, C].
             times: of context and lead frames, int64 [B, Tc+Tl], seconds since 1970.
-            seed: the same seed gives the same forecast.
+            seeds: int32 [B]; the same seed gives the same forecast of a sequence.
             region: where the frames lie, with the constants that the model needs: `channels.read_region` (the
                 entry `region` of `prepared.open_prepared`) of the data set that is forecast.
 
@@ -115,9 +117,10 @@ class Forecaster:
         fill = [(0, self._rows - rows)]
         frames = np.pad(frames, fill + [(0, 0)] * 4, mode="edge")
         times = np.pad(times, fill + [(0, 0)], mode="edge")
+        seeds = np.pad(seeds, fill, mode="edge")
         spec = self.model.spec
         known = known_channels(spec.known, clocks(times), region, spec.height, spec.width)
-        forecast = self._compiled(self._normalisation.normalise(frames), known, np.int32(seed)).numpy()
+        forecast = self._compiled(self._normalisation.normalise(frames), known, seeds).numpy()
         return self._normalisation.denormalise(forecast.astype(np.float32))[:rows]
 
     def _forecast(self, context: Any, known: Any, seed: Any) -> Any:

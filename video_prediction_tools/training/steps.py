@@ -9,6 +9,7 @@ import tensorflow as tf
 from video_prediction_tools.datasets.channels import Region, known_channels
 from video_prediction_tools.datasets.normalisation import Normalisation
 from video_prediction_tools.models.base import VideoPredictionModel
+from video_prediction_tools.models.layers.noise import mix
 
 
 class Steps:
@@ -21,7 +22,7 @@ class Steps:
     Arguments:
         model: with its weights made.
         normalisation, region: of the data.
-        seed: of dropout and sampling; the numbers of a step are a function of it, the step and the replica.
+        seed: of sampling; the numbers of a sequence are a function of it, the step and its place in the batch.
         total_steps: of the whole training, for the schedules.
         strategy: of `tf.distribute`.
     """
@@ -41,6 +42,7 @@ class Steps:
         self._clip_norms = [_take_clip_norm(phase.optimizer) for phase in self.phases]
         for phase in self.phases:
             phase.optimizer.build(phase.variables)
+        self._gradient = tf.function(self._loss_and_gradient, jit_compile=model.hparams.xla)
         self.ema_decay = model.hparams.ema_decay
         weights = model.trainable_variables if self.ema_decay else []
         self.averages = [
@@ -69,25 +71,51 @@ class Steps:
             scalars, means over all replicas: ``loss`` (sum over the phases) and ``<phase>/<part>``.
         """
         parts = self.strategy.run(self._train_replica, (frames, clock, step))
+        self.model.after_step()
         self._update_averages(step)
         return {name: self.strategy.reduce("mean", part, axis=None) for name, part in parts.items()}
 
     def _train_replica(self, frames: Any, clock: Any, step: Any) -> dict[str, Any]:
-        frames, known, seed = self._inputs(frames, clock, step)
+        inputs = self._inputs(frames, clock, step, tf.constant(True))
         replicas = self.strategy.num_replicas_in_sync
         logged, total = {}, 0.0
-        for phase, clip_norm in zip(self.phases, self._clip_norms, strict=True):
-            with tf.GradientTape() as tape:
-                parts = phase.loss(frames, known, step, seed)
-                share = parts["loss"] / replicas
-            variables = [variable.value for variable in phase.variables]
-            gradients = tape.gradient(share, variables)
+        for number, (phase, clip_norm) in enumerate(zip(self.phases, self._clip_norms, strict=True)):
+            parts, gradients = self._accumulated(number, inputs, step)
+            gradients = [
+                gradient if gradient is None else gradient / replicas for gradient in gradients
+            ]  # its share of the mean over the replicas
             if clip_norm:
                 gradients = _clipped(gradients, clip_norm, replicas)
             phase.optimizer.apply(gradients, phase.variables)
             total += parts["loss"]
             logged |= {f"{phase.name}/{name}": value for name, value in parts.items()}
         return {"loss": total, **logged}
+
+    def _accumulated(
+        self, number: int, inputs: tuple[Any, ...], step: Any
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Return the parts of a phase's loss and its gradient, means over the parts that the batch is cut into."""
+        pieces = self.model.hparams.gradient_accumulation
+        if pieces == 1:
+            return self._gradient(number, *inputs, step)
+        rows = inputs[0].shape[0] // pieces
+        sums = None
+        for piece in range(pieces):
+            ready = [] if sums is None else [one for one in tf.nest.flatten(sums) if one is not None]
+            with tf.control_dependencies(ready):  # one after the other: that is what saves memory
+                part = [tf.identity(one[piece * rows : (piece + 1) * rows]) for one in inputs]
+            result = self._gradient(number, *part, step)
+            sums = result if sums is None else tf.nest.map_structure(_sum, sums, result)
+        return tf.nest.map_structure(lambda one: one if one is None else one / pieces, sums)
+
+    def _loss_and_gradient(
+        self, number: int, frames: Any, known: Any, seed: Any, step: Any
+    ) -> tuple[dict[str, Any], list[Any]]:
+        phase = self.phases[number]
+        with tf.GradientTape() as tape:
+            parts = phase.loss(frames, known, step, seed)
+        gradients = tape.gradient(parts["loss"], [variable.value for variable in phase.variables])
+        return parts, gradients
 
     def _update_averages(self, step: Any) -> None:
         # a shorter memory at the beginning (as tf.train.ExponentialMovingAverage has): else the first weights
@@ -102,21 +130,29 @@ class Steps:
             )
 
     @tf.function(reduce_retracing=False)
-    def validate(self, frames: Any, clock: Any, batch: Any) -> Any:
-        """Return the validation loss, a mean over sequences; arguments as for `train`, `batch` its number."""
-        losses = self.strategy.run(self._validate_replica, (frames, clock, batch))
+    def validate(self, frames: Any, clock: Any, batch: Any, shared: Any) -> Any:
+        """Return the validation loss, a mean over sequences.
+
+        Arguments:
+            frames, clock: as for `train`.
+            batch: number of the batch.
+            shared: whether each replica has a share of the batch; False where each has the whole.
+        """
+        losses = self.strategy.run(self._validate_replica, (frames, clock, batch, shared))
         return self.strategy.reduce("mean", losses, axis=None)
 
-    def _validate_replica(self, frames: Any, clock: Any, batch: Any) -> Any:
-        frames, known, seed = self._inputs(frames, clock, batch)
+    def _validate_replica(self, frames: Any, clock: Any, batch: Any, shared: Any) -> Any:
+        frames, known, seed = self._inputs(frames, clock, batch, shared)
         return tf.cast(self.model.validation_loss(frames, known, seed), tf.float32)
 
-    def _inputs(self, frames: Any, clock: Any, number: Any) -> tuple[Any, Any, Any]:
+    def _inputs(self, frames: Any, clock: Any, number: Any, shared: Any) -> tuple[Any, Any, Any]:
+        """Return normalised frames, known channels, and a seed for each sequence."""
         spec = self.model.spec
         known = known_channels(spec.known, clock, self.region, spec.height, spec.width)
-        replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int64)
-        place = tf.cast(number, tf.int64) * self.strategy.num_replicas_in_sync + replica
-        seed = tf.random.stateless_uniform((), (tf.cast(self.seed, tf.int64), place), 0, 2**31 - 1, tf.int32)
+        replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
+        rows = tf.shape(frames)[0]
+        places = tf.range(rows) + tf.where(shared, replica * rows, 0)
+        seed = tf.cast(mix(self.seed, tf.cast(number, tf.int32), places), tf.int32)
         return self.normalisation.normalise(frames), known, seed
 
     def swap_averages(self) -> None:
@@ -125,6 +161,10 @@ class Steps:
             held = tf.identity(average)
             average.assign(weight.value)
             weight.assign(held)
+
+
+def _sum(one: Any, other: Any) -> Any:
+    return one if one is None else one + other
 
 
 def _take_clip_norm(optimizer: keras.optimizers.Optimizer) -> float:

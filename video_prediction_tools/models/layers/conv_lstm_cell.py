@@ -32,8 +32,13 @@ class ConvLSTMCell(keras.layers.Layer):
     def __init__(self, filters: int, kernel_size: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.filters, self.kernel_size = filters, kernel_size
+        # named after the cell: it is used outside of the cell's own call
         self.input_convolution = keras.layers.Conv2D(
-            4 * filters, kernel_size, padding="same", name="input", bias_initializer=_forget_bias_one
+            4 * filters,
+            kernel_size,
+            padding="same",
+            name=f"{self.name}_input",
+            bias_initializer=_forget_bias_one,
         )
         self.state_convolution = keras.layers.Conv2D(
             4 * filters,

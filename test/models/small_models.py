@@ -1,0 +1,70 @@
+"""Small settings of every registered model, for tests that run over all of them."""
+
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+
+from video_prediction_tools.models import registry
+from video_prediction_tools.models.base import DataSpec
+
+
+@dataclass(frozen=True)
+class Small:
+    """How a model is tested.
+
+    Arguments:
+        settings: ``key=value`` that make it small.
+        variants: further settings under which gradients must reach all weights, each a list of ``key=value``.
+        learnt: settings with which four sequences are learnt by heart; None where the model has no loss that falls
+            to zero then.
+        smallest: the smallest grid (H, W) it takes.
+    """
+
+    settings: list[str]
+    variants: list[list[str]] = field(default_factory=list)
+    learnt: list[str] | None = field(default_factory=list)
+    smallest: tuple[int, int] = (2, 3)
+
+
+SMALL = {
+    "convLSTM": Small(
+        ["filters=6,6"],
+        variants=[["patch_size=2"], ["residual=false"], ["loss_fun=mae"]],
+        learnt=["lr=0.01", "filters=24,24"],
+    ),
+}
+
+
+def make(
+    name,
+    *,
+    height=9,
+    width=11,
+    variables=("2t", "msl"),
+    known=("lsm", "sin_solar_time"),
+    context=4,
+    lead=3,
+    overrides=(),
+):
+    """Return a small model of a name."""
+    settings = [*SMALL[name].settings, f"context_frames={context}", *overrides]
+    hparams = registry.resolve_hparams(name, None, settings)
+    keras.utils.set_random_seed(3)
+    return registry.create(name, DataSpec(height, width, variables, known, context, lead), hparams)
+
+
+def shake(model, rng):
+    """Move all weights away from where they start (an untrained residual model is persistence)."""
+    for weight in model.trainable_variables:
+        weight.assign(weight + rng.normal(scale=0.1, size=weight.shape).astype(np.float32))
+
+
+def data(model, rng, batch=2):
+    """Return random frames [B, Tc+Tl, H, W, C] and known channels [B, Tc+Tl, H, W, K]."""
+    spec = model.spec
+    shape = (batch, spec.context_frames + spec.lead_frames, spec.height, spec.width)
+    return (
+        rng.normal(size=(*shape, spec.channels)).astype(np.float32),
+        rng.normal(size=(*shape, len(spec.known))).astype(np.float32),
+    )
