@@ -19,12 +19,14 @@ class Small:
         learnt: settings with which four sequences are learnt by heart; None where the model has no loss that falls
             to zero then.
         smallest: the smallest grid (H, W) it takes.
+        uses_all: whether its forecasts depend on all context frames and on the known channels.
     """
 
     settings: list[str]
     variants: list[list[str]] = field(default_factory=list)
     learnt: list[str] | None = field(default_factory=list)
     smallest: tuple[int, int] = (2, 3)
+    uses_all: bool = True
 
 
 SMALL = {
@@ -33,6 +35,8 @@ SMALL = {
         variants=[["patch_size=2"], ["residual=false"], ["loss_fun=mae"]],
         learnt=["lr=0.01", "filters=24,24"],
     ),
+    "linear_regression": Small([], variants=[["loss_fun=mae"]], learnt=None, smallest=(1, 1)),
+    "persistence": Small([], learnt=None, smallest=(1, 1), uses_all=False),
 }
 
 

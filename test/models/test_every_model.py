@@ -96,6 +96,7 @@ def test_no_frame_after_init_time_is_seen(name, rng):
     assert float(model.validation_loss(changed, known, SEEDS[:2])) > loss + 50
 
 
+@pytest.mark.parametrize("name", [name for name, small in SMALL.items() if small.uses_all])
 def test_forecasts_use_the_whole_context_and_the_known_channels_of_the_lead(name, rng):
     model = make(name)
     shake(model, rng)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # name: module and class. Kept as text, so that listing the models does not import Keras.
 MODELS = {
     "convLSTM": "conv_lstm:ConvLSTM",
+    "linear_regression": "linear_regression:LinearRegression",
+    "persistence": "persistence:Persistence",
 }
 HPARAMS = Path(__file__).parents[1] / "hparams"
 

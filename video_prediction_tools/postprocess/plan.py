@@ -3,7 +3,7 @@
 import hashlib
 import json
 from argparse import Namespace
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,8 @@ def make_plan(options: Namespace) -> Plan:
         if protocol_of(data.name) is MOVING_MNIST
         else weather_terms(options, data, spec)
     )
+    # a model can be a baseline itself (persistence), and no product may stand twice
+    terms = replace(terms, baselines=[one for one in terms.baselines if one.name != name])
     directory = result_directory(Path(options.results_dir), data.name, spec["data_name"], name, record.name)
     _require_same_split(directory, options.split)
     forecast_key = _key(

@@ -102,6 +102,9 @@ class _Trainer:
     def run(self) -> Progress:
         state = self.state
         self._introduce()
+        if not self.steps.phases:
+            self._end_without_steps()
+            return state
         feed = training_feed(self.training, self.strategy, self.batch_size, self.experiment.seed, state.step)
         compiled = False
         with progress(
@@ -141,6 +144,14 @@ class _Trainer:
             f"{state.best_step}"
         )
         return state
+
+    def _end_without_steps(self) -> None:
+        """Validate and save a model that has nothing to train."""
+        state = self.state
+        loss = self._validate()
+        state.finished = "the model has nothing to train"
+        self._save_last()
+        self._say(f"training ended: {state.finished}; validation loss {loss:.6g}")
 
     def _introduce(self) -> None:
         model, replicas = self.steps.model, self.strategy.num_replicas_in_sync
