@@ -36,6 +36,12 @@ SMALL = {
         learnt=["lr=0.01", "filters=24,24"],
     ),
     "linear_regression": Small([], variants=[["loss_fun=mae"]], learnt=None, smallest=(1, 1)),
+    "mcnet": Small(
+        ["gf_dim=3", "df_dim=3"],
+        variants=[["beta=0.02"], ["residual=false"]],
+        learnt=["lr=0.003", "gf_dim=8"],
+        smallest=(4, 4),
+    ),
     "persistence": Small([], learnt=None, smallest=(1, 1), uses_all=False),
 }
 

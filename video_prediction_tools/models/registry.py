@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MODELS = {
     "convLSTM": "conv_lstm:ConvLSTM",
     "linear_regression": "linear_regression:LinearRegression",
+    "mcnet": "mcnet:MCNet",
     "persistence": "persistence:Persistence",
 }
 HPARAMS = Path(__file__).parents[1] / "hparams"
