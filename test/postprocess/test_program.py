@@ -97,6 +97,18 @@ def test_what_is_written(shown, uk_data):
     assert {row["lead_hour"] for row in rows} == {"1", "2", "3"}
 
 
+def test_a_baseline_that_is_the_model_does_not_stand_twice(uk_data, tmp_path, forecaster, capsys):
+    name = "20190401T120000_anna_first-try"
+    model = write_model(
+        tmp_path / "Models" / uk_data.name / "persistence" / name, uk_data, model="persistence"
+    )
+    code, lines, _ = start(*few(model, tmp_path), capsys=capsys)
+    assert code == 0
+    with xr.open_dataset(Path(lines[-1]) / "evaluation_metrics.nc") as scores:
+        assert scores["product"].values.tolist() == ["persistence", "persistence_24h", "climatology"]
+        assert scores["baseline"].values.tolist() == ["persistence_24h", "climatology"]
+
+
 def test_report_is_one_file(shown):
     """Nothing is loaded from elsewhere; every image is inside and is a PNG."""
     html = (shown[1] / "report.html").read_text(encoding="utf-8")
