@@ -159,10 +159,10 @@ class _Trainer:
             f"{self.experiment.model}: {model.count_params():,} weights; known channels: "
             f"{', '.join(self.experiment.known) or 'none'}"
         )
+        steps = f"{self.total_steps} steps in {self.hparams.max_epochs} epochs" if self.steps.phases else "no steps"
         self._say(
             f"{len(self.training)} sequences for training, {len(self.validation)} for validation; "
-            f"global batch size {self.batch_size} on {replicas} device{'s' * (replicas > 1)}; "
-            f"{self.total_steps} steps in {self.hparams.max_epochs} epochs"
+            f"global batch size {self.batch_size} on {replicas} device{'s' * (replicas > 1)}; {steps}"
         )
         if self.state.step:
             self._say(f"going on from step {self.state.step}")
