@@ -234,7 +234,7 @@ class Encoder(keras.layers.Layer):
             for layer in layers:
                 frames = layer(frames)
             scales.append(frames)
-            frames = ops.max_pool(frames, 2)
+            frames = ops.max_pool(frames, (2, 2), (2, 2))
         return frames, scales
 
 
