@@ -43,6 +43,16 @@ SMALL = {
         smallest=(4, 4),
     ),
     "persistence": Small([], learnt=None, smallest=(1, 1), uses_all=False),
+    "savp": Small(
+        ["ngf=3", "nef=3", "ndf=2", "nz=2", "kl_anneal_steps="],
+        variants=[["transformation=flow", "gan_loss_type=GAN"], ["residual=false", "video_sn_gan_weight=0"]],
+        learnt=["lr=0.005"],
+        smallest=(4, 4),
+    ),
+    "savp_gan": Small(["ngf=3", "ndf=2", "nz=2"], learnt=["lr=0.005"], smallest=(4, 4)),
+    "savp_vae": Small(
+        ["ngf=3", "nef=3", "nz=2", "kl_anneal_steps="], learnt=["lr=0.005"], smallest=(4, 4)
+    ),
 }
 
 

@@ -17,6 +17,9 @@ MODELS = {
     "linear_regression": "linear_regression:LinearRegression",
     "mcnet": "mcnet:MCNet",
     "persistence": "persistence:Persistence",
+    "savp": "savp:SAVP",
+    "savp_gan": "savp:SAVPGAN",
+    "savp_vae": "savp:SAVPVAE",
 }
 HPARAMS = Path(__file__).parents[1] / "hparams"
 
