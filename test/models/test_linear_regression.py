@@ -62,6 +62,17 @@ def test_untrained_and_with_a_large_ridge_it_is_persistence(rng):
     np.testing.assert_allclose(np.asarray(model.forecast(frames[:, :4], known)), persistence, atol=1e-4)
 
 
+def test_the_ridge_is_a_part_of_each_mean_square(rng):
+    model = make("linear_regression", variables=("x",), known=(), context=1, lead=1, overrides=["ridge=0.5"])
+    frames, known = data(model, rng, batch=4)
+    fit(model, frames, known)
+    last, change = frames[:, 0].ravel().astype(float), (frames[:, 1] - frames[:, 0]).ravel().astype(float)
+    design = np.stack([last, np.ones_like(last)], axis=1)
+    squares = design.T @ design
+    expected = np.linalg.solve(squares + 0.5 * np.diag(np.diag(squares)), design.T @ change)
+    np.testing.assert_allclose(np.asarray(model.coefficients())[0, :, 0], expected, rtol=1e-4)
+
+
 def test_a_regressor_that_is_always_zero_does_no_harm(rng):
     """A region without sea has a land-sea mask that says nothing; a clock may stand still."""
     model = make("linear_regression")

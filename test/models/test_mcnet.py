@@ -43,6 +43,18 @@ def test_the_forecast_depends_on_motion_and_on_content(rng):
     )
 
 
+def test_the_forecast_goes_on_from_its_own_frames_and_differences(rng):
+    """Its first forecast taken into the context gives the same second and third."""
+    model, longer = make("mcnet"), make("mcnet", context=5, lead=2)
+    shake(model, rng)
+    for mine, theirs in zip(longer.variables, model.variables, strict=True):
+        mine.assign(theirs)
+    frames, known = data(model, rng)
+    forecast = np.asarray(model.forecast(frames[:, :4], known))
+    context = np.concatenate([frames[:, :4], forecast[:, :1]], axis=1)
+    np.testing.assert_allclose(np.asarray(longer.forecast(context, known)), forecast[:, 1:], atol=1e-4)
+
+
 def test_the_residual_connections_carry_small_scales(rng):
     """Without them a single grid point of the last frame is lost in the pools; each scale changes the forecast."""
     model = make("mcnet")

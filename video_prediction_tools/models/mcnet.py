@@ -116,20 +116,20 @@ class MCNet(VideoPredictionModel):
     def forecast(self, context: Any, known: Any, seed: Any = 0) -> Any:
         """Forecast the lead frames; mcnet is deterministic and does not use `seed`."""
         spec = self.spec
-        context, known = _padded(context), _padded(known) if spec.known else None
         motion, scales, state = self._motion_of_context(context)
         before, frame, frames = context[:, -1], context[:, -1], []
         for lead in range(spec.lead_frames):
             if lead:
-                motion, scales = self.motion_encoder(frame - before)
+                motion, scales = self.motion_encoder(_padded(frame - before))
                 state = self.motion_cell(self.motion_cell.project(motion), state)
-            inputs = (
-                frame if known is None else ops.concatenate([frame, known[:, spec.context_frames + lead]], -1)
-            )
-            change = ops.cast(self._decode(state[0], scales, *self.content_encoder(inputs)), frame.dtype)
-            before, frame = frame, frame + change if self.hparams.residual else change
+            inputs = frame
+            if spec.known:
+                inputs = ops.concatenate([frame, known[:, spec.context_frames + lead]], axis=-1)
+            output = self._decode(state[0], scales, *self.content_encoder(_padded(inputs)))
+            output = ops.cast(output[:, : spec.height, : spec.width], frame.dtype)
+            before, frame = frame, frame + output if self.hparams.residual else output
             frames.append(frame)
-        return ops.stack(frames, axis=1)[:, :, : spec.height, : spec.width]
+        return ops.stack(frames, axis=1)
 
     def _motion_of_context(self, context: Any) -> tuple[Any, list[Any], tuple[Any, Any]]:
         """Return the encoded last difference, what the encoder holds of it at each scale, and the state after it."""
@@ -138,7 +138,8 @@ class MCNet(VideoPredictionModel):
         else:
             differences = context[:, 1:] - context[:, :-1]
         steps = differences.shape[1]
-        encoded, scales = self.motion_encoder(ops.reshape(differences, (-1, *differences.shape[2:])))
+        flat = ops.reshape(differences, (-1, *differences.shape[2:]))
+        encoded, scales = self.motion_encoder(_padded(flat))
         encoded, *scales = (ops.reshape(one, (-1, steps, *one.shape[1:])) for one in (encoded, *scales))
         state = self.motion_cell.initial_state(encoded[:, 0])
         for step in range(steps):
@@ -305,7 +306,10 @@ def _convolution(filters: int, size: int, name: str, activation: str | None = "r
 
 
 def _padded(frames: Any) -> Any:
-    """Reflect the lower and right edges of [B, T, H, W, C] until H and W can be halved `SCALES` times."""
-    height, width = frames.shape[2:4]
-    edges = ((0, 0), (0, 0), (0, -height % _FACTOR), (0, -width % _FACTOR), (0, 0))
+    """Reflect the lower and right edges of [B, H, W, C] until H and W can be halved `SCALES` times.
+
+    Each frame anew: what a model forecasts beyond the edges is judged by no loss and would come back inside.
+    """
+    height, width = frames.shape[1:3]
+    edges = ((0, 0), (0, -height % _FACTOR), (0, -width % _FACTOR), (0, 0))
     return ops.pad(frames, edges, mode="symmetric")
