@@ -35,6 +35,11 @@ SMALL = {
         variants=[["patch_size=2"], ["residual=false"], ["loss_fun=mae"]],
         learnt=["lr=0.01", "filters=24,24"],
     ),
+    "convLSTM_gan": Small(
+        ["filters=6,6", "ndf=2"],
+        variants=[["recon_weight=1"], ["gan_loss_type=LSGAN"]],
+        learnt=["lr=0.01", "filters=24,24"],
+    ),
     "linear_regression": Small([], variants=[["loss_fun=mae"]], learnt=None, smallest=(1, 1)),
     "mcnet": Small(
         ["gf_dim=3", "df_dim=3"],
@@ -50,9 +55,7 @@ SMALL = {
         smallest=(4, 4),
     ),
     "savp_gan": Small(["ngf=3", "ndf=2", "nz=2"], learnt=["lr=0.005"], smallest=(4, 4)),
-    "savp_vae": Small(
-        ["ngf=3", "nef=3", "nz=2", "kl_anneal_steps="], learnt=["lr=0.005"], smallest=(4, 4)
-    ),
+    "savp_vae": Small(["ngf=3", "nef=3", "nz=2", "kl_anneal_steps="], learnt=["lr=0.005"], smallest=(4, 4)),
 }
 
 

@@ -94,8 +94,10 @@ class ConvLSTM(VideoPredictionModel):
         return self._forecast_loss(self.forecast(context, known, seed), frames)
 
     def _loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
+        return self._loss_of(self.roll_out(frames[:, : self.spec.context_frames], known), frames)
+
+    def _loss_of(self, rolled: Any, frames: Any) -> dict[str, Any]:
         split = self.spec.context_frames - 1
-        rolled = self.roll_out(frames[:, : self.spec.context_frames], known)
         loss = self._forecast_loss(rolled[:, split:], frames)
         if self.hparams.context_loss_weight:
             within = reconstruction_loss(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # name: module and class. Kept as text, so that listing the models does not import Keras.
 MODELS = {
     "convLSTM": "conv_lstm:ConvLSTM",
+    "convLSTM_gan": "conv_lstm_gan:ConvLSTMGAN",
     "linear_regression": "linear_regression:LinearRegression",
     "mcnet": "mcnet:MCNet",
     "persistence": "persistence:Persistence",

@@ -91,7 +91,9 @@ class _GeneratorHparams(CommonHparams):
     )
     kernel_size: int = hparam(5, "width of the predicted CDNA kernels, in grid points; odd", low=1, high=31)
     num_transformed_images: int = hparam(4, "number of transformed images", low=1, high=64)
-    residual: bool = hparam(True, "the scratch image is the last frame and a change, instead of being a new frame")
+    residual: bool = hparam(
+        True, "the scratch image is the last frame and a change, instead of being a new frame"
+    )
     schedule_sampling_k: float = hparam(
         900.0,
         "k, in steps: true frames are shown to the forecast with probability k / (k + exp(step / k)); 0: never",
@@ -177,8 +179,9 @@ class SAVP(VideoPredictionModel):
         )
         self.posterior = None
         if self.has_posterior:
-            shortest = min(points + edge for points, edge in zip((spec.height, spec.width), self.padding))
-            layers = min(3, shortest.bit_length() - 2)  # at least 2 points are left: one would be normalised away
+            shortest = min(spec.height + self.padding[0], spec.width + self.padding[1])
+            # at least 2 points are left: a single one would be normalised away
+            layers = min(3, shortest.bit_length() - 2)
             self.posterior = Posterior(hparams.nef, hparams.nz, layers, name="posterior")
         self.weights_of_judgements = self._weights_of_judgements()
         self.discriminators = {
@@ -199,14 +202,19 @@ class SAVP(VideoPredictionModel):
         }
 
     def build_weights(self) -> None:
-        """Make all weights, those of the posterior and the discriminators too."""
+        """Make all weights by one step of the generator (a forecast has twenty) and one judgement of each player."""
         spec = self.spec
-        frames = ops.zeros((1, spec.context_frames + spec.lead_frames, spec.height, spec.width, spec.channels))
+        grid = (spec.height, spec.width)
+        frames = ops.zeros((1, 2, *grid, spec.channels))
+        frame = self._padded(frames)[:, 0]
+        known = self._padded(ops.zeros((1, 1, *grid, len(spec.known))))[:, 0] if spec.known else None
+        code = ops.zeros((1, self.hparams.nz))
+        self.generator(frame, frame, known, code, self.generator.initial_state(frame))
         if self.posterior:
             self._posterior(frames)
         for discriminator in self.discriminators.values():
             discriminator(frames)
-        super().build_weights()
+        self.built = True
 
     def roll_out(self, frames: Any, known: Any, codes: Any, shown: Any = None) -> Any:
         """Return the frames 1 .. Tc+Tl-1 as the generator makes them, [B, Tc+Tl-1, H, W, C].
@@ -336,12 +344,15 @@ class SAVP(VideoPredictionModel):
             sequences = [frames[:, 1:], ops.stop_gradient(made[branch])]
             clips = random_clips(sequences, self.hparams.clip_length, seed)
             (true, _), (faked, _) = _judged(discriminator, clips)
-            parts[branch] = adversarial_loss(kind, true, real=True) + adversarial_loss(kind, faked, real=False)
+            parts[branch] = adversarial_loss(kind, true, real=True) + adversarial_loss(
+                kind, faked, real=False
+            )
         return {"loss": sum(parts.values()), **parts}
 
     def _padded(self, frames: Any) -> Any:
-        """Reflect the lower and right edges of [B, T, H, W, C], so that the grid can be halved."""
+        """Reflect the lower and right edges of [B, T, H, W, C], so that the grid can be halved; float32."""
         height, width = self.padding
+        frames = ops.cast(frames, "float32")
         return ops.pad(frames, ((0, 0), (0, 0), (0, height), (0, width), (0, 0)), mode="symmetric")
 
 

@@ -153,7 +153,9 @@ class SAVPGenerator(keras.layers.Layer):
         """
         inputs = ops.concatenate([frame, first] if known is None else [frame, first, known], axis=-1)
         code_state = self._code_step(code, state[0])
-        shifts = self._shifts(ops.concatenate([code_state[0], _as(code_state[0], ops.mean(inputs, (1, 2)))], -1))
+        shifts = self._shifts(
+            ops.concatenate([code_state[0], _as(code_state[0], ops.mean(inputs, (1, 2)))], -1)
+        )
         norms, cells, before, states = iter(self.norms), iter(self.cells), iter(state[1:]), [code_state]
         plain_shifts = iter(shifts[: len(self.norms)])
         rnn_shifts = iter(shifts[len(self.norms) :])

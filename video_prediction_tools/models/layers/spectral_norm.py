@@ -16,8 +16,8 @@ class SpectralConv3D(keras.layers.Layer):
 
         v = W u / |W u|,   u' = W^T v / |W^T v|,   sigma = v^T W u',   kernel = W / sigma
 
-    v and u' count as constants in the gradient. A call does not change u, so that a loss is a function of its arguments;
-    `update` (once after each training step) does, by one step of the power iteration.
+    v and u' count as constants in the gradient. A call does not change u, so that a loss is a function of its
+    arguments; `update` (once after each training step) does, by one step of the power iteration.
 
     Arguments:
         filters: output channels.

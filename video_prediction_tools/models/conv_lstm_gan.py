@@ -1,0 +1,104 @@
+"""convLSTM_gan: convLSTM, trained against a video discriminator as well.
+
+The generator is that of `models.conv_lstm`; the discriminator (`layers.video_discriminator`) sees whole sequences, the
+context with the true or with the forecast lead frames. With w = `recon_weight` and x' the forecast:
+
+    L      = w L_forecast(x, x') + (1 - w) L_GAN,   L_GAN = -log D([context, x'])
+    L_disc = -log D([context, x]) - log(1 - D([context, x']))
+
+as in the original AMBS; `gan_loss_type` LSGAN takes squared distances instead (Mao et al. 2017). Ours: the original's
+discriminator sees the lead frames alone and normalises over the batch, and its forecasts pass a sigmoid. The generator
+has no noise: one context has one forecast, and the discriminator serves its sharpness only.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from keras import ops
+
+from video_prediction_tools.models.base import DataSpec, Phase
+from video_prediction_tools.models.conv_lstm import ConvLSTM, ConvLSTMHparams
+from video_prediction_tools.models.hparams import hparam
+from video_prediction_tools.models.layers.video_discriminator import (
+    ADVERSARIAL_LOSSES,
+    VideoDiscriminator,
+    adversarial_loss,
+)
+from video_prediction_tools.models.optimizers import adam
+
+
+@dataclass
+class ConvLSTMGANHparams(ConvLSTMHparams):
+    """Hyper-parameters of convLSTM_gan."""
+
+    recon_weight: float = hparam(
+        0.99,
+        "weight w of the forecast's loss, 1 - w that of the adversary; 1: no discriminator",
+        low=0.0,
+        high=1.0,
+    )
+    ndf: int = hparam(32, "channels of the discriminator's first layer", low=1, high=1024)
+    gan_loss_type: str = hparam(
+        "GAN", "loss of the judgements: cross entropy or least squares", choices=ADVERSARIAL_LOSSES
+    )
+
+
+class ConvLSTMGAN(ConvLSTM):
+    """convLSTM with a video discriminator; see the module's text."""
+
+    Hparams = ConvLSTMGANHparams
+
+    def __init__(self, spec: DataSpec, hparams: ConvLSTMGANHparams):
+        super().__init__(spec, hparams)
+        adversary = hparams.recon_weight < 1.0
+        self.discriminator = VideoDiscriminator(hparams.ndf, name="discriminator") if adversary else None
+
+    def build_weights(self) -> None:
+        """Make all weights, those of the discriminator too."""
+        if self.discriminator:
+            spec = self.spec
+            self.discriminator(ops.zeros((1, 2, spec.height, spec.width, spec.channels)))
+        super().build_weights()
+
+    def phases(self, total_steps: int) -> list[Phase]:
+        """Return the discriminator's update, where there is one, and the generator's."""
+        judges = self.discriminator.trainable_variables if self.discriminator else []
+        paths = {variable.path for variable in judges}
+        makers = [variable for variable in self.trainable_variables if variable.path not in paths]
+        phases = [Phase("generator", makers, adam(self.hparams, total_steps), self._generator_loss)]
+        if judges:
+            phases.insert(
+                0, Phase("discriminator", judges, adam(self.hparams, total_steps), self._discriminator_loss)
+            )
+        return phases
+
+    def after_step(self) -> None:
+        """Update the spectral normalisation."""
+        if self.discriminator:
+            self.discriminator.after_step()
+
+    def _generator_loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
+        rolled = self.roll_out(frames[:, : self.spec.context_frames], known)
+        parts = self._loss_of(rolled, frames)
+        loss = self.hparams.recon_weight * parts.pop("loss")
+        if self.discriminator:
+            judgements, _ = self.discriminator(self._with_forecast(frames, rolled))
+            parts["gan"] = adversarial_loss(self.hparams.gan_loss_type, judgements, real=True)
+            loss = loss + (1.0 - self.hparams.recon_weight) * parts["gan"]
+        return {"loss": loss, **parts}
+
+    def _discriminator_loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
+        rolled = ops.stop_gradient(self.roll_out(frames[:, : self.spec.context_frames], known))
+        kind = self.hparams.gan_loss_type
+        judgements, _ = self.discriminator(ops.concatenate([frames, self._with_forecast(frames, rolled)]))
+        true, faked = ops.split(judgements, 2)
+        parts = {
+            "true": adversarial_loss(kind, true, real=True),
+            "forecast": adversarial_loss(kind, faked, real=False),
+        }
+        return {"loss": parts["true"] + parts["forecast"], **parts}
+
+    def _with_forecast(self, frames: Any, rolled: Any) -> Any:
+        """Return the true context with the forecast lead frames behind it."""
+        split = self.spec.context_frames
+        return ops.concatenate([frames[:, :split], rolled[:, split - 1 :]], axis=1)
