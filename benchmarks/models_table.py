@@ -60,15 +60,20 @@ def _in_operations(operations: Iterable[Any], graph: Any) -> int:
     for operation in operations:
         kind = operation.type
         if kind in ("While", "StatelessWhile"):
-            turns = tf.get_static_value(operation.inputs[1])  # counter, maximum_iterations, ...
-            if turns is None:
-                raise ValueError(f"{operation.name}: the number of turns is not known")
-            total += int(turns) * _in_function(operation.get_attr("body").name, graph)
+            total += _turns(operation) * _in_function(operation.get_attr("body").name, graph)
         elif kind in ("PartitionedCall", "StatefulPartitionedCall"):
             total += _in_function(operation.get_attr("f").name, graph)
         else:
             total += _of_operation(operation)
     return total
+
+
+def _turns(loop: Any) -> int:
+    """Return how often a loop of `keras.ops.scan` turns: once for each entry of the lists that it reads."""
+    lengths = {one.op.inputs[0].shape[0] for one in loop.inputs if one.op.type == "TensorListFromTensor"}
+    if len(lengths) != 1 or None in lengths:
+        raise ValueError(f"{loop.name}: it is not known how often it turns")
+    return lengths.pop()
 
 
 def _in_function(name: str, graph: Any) -> int:
@@ -126,7 +131,7 @@ def measure(name: str) -> tuple[str, ...]:
     clock = np.zeros((BATCH, CONTEXT + LEAD, 2), np.float32)
     known = np.zeros((BATCH, CONTEXT + LEAD, HEIGHT, WIDTH, 0), np.float32)
 
-    forecast = tf.function(model.forecast)
+    forecast = tf.function(model.forecast, autograph=False)
     one = forecast.get_concrete_function(
         tf.TensorSpec((1, CONTEXT, HEIGHT, WIDTH, 1)),
         tf.TensorSpec((1, CONTEXT + LEAD, HEIGHT, WIDTH, 0)),
