@@ -223,22 +223,32 @@ class SAVP(VideoPredictionModel):
             frames: [B, Tc, H, W, C], or [B, Tc+Tl, H, W, C] where some are `shown`.
             known: [B, Tc+Tl, H, W, K].
             codes: z_0 .. z_{Tc+Tl-2}, [B, Tc+Tl-1, nz].
-            shown: [B, Tl-1], whether the generator is shown the true frames Tc .. Tc+Tl-2 instead of its own.
+            shown: [B, Tl-1], 1 where the generator is shown the true frames Tc .. Tc+Tl-2 instead of its own, else 0.
         """
         spec = self.spec
-        frames, known = self._padded(frames), self._padded(known) if spec.known else None
-        frame, made = frames[:, 0], []
-        state = self.generator.initial_state(frame)
-        for step in range(spec.context_frames + spec.lead_frames - 1):
-            if step < spec.context_frames:
-                frame = frames[:, step]
-            elif shown is not None:
-                choice = shown[:, step - spec.context_frames]
-                frame = ops.where(choice[:, None, None, None], frames[:, step], frame)
-            ahead = None if known is None else known[:, step + 1]
-            frame, state = self.generator(frame, frames[:, 0], ahead, codes[:, step], state)
-            made.append(frame)
-        return ops.stack(made, axis=1)[:, :, : spec.height, : spec.width]
+        context, lead = spec.context_frames, spec.lead_frames
+        frames, first = ops.cast(frames, "float32"), self._padded(frames[:, :1])[:, 0]
+        # true frames 0 .. T-2 and whether they are shown; without any of the lead, zeros are there and not shown
+        true = frames[:, : context + lead - 1]
+        if shown is None:
+            true = ops.pad(true, ((0, 0), (0, context + lead - 1 - true.shape[1]), (0, 0), (0, 0), (0, 0)))
+            shown = ops.zeros_like(true[:, context:, 0, 0, 0])
+        shown = ops.concatenate([ops.ones_like(true[:, :context, 0, 0, 0]), shown], axis=1)
+        series = [true, shown[..., None, None, None], codes]
+        if spec.known:
+            series.append(ops.cast(known[:, 1:], "float32"))
+
+        def step(carried: Any, now: Any) -> tuple[Any, Any]:
+            frame = self._padded(ops.where(now[1] > 0.0, now[0], carried[0])[:, None])[:, 0]
+            ahead = self._padded(now[3][:, None])[:, 0] if spec.known else None
+            frame, state = self.generator(frame, first, ahead, now[2], carried[1])
+            carried = (frame[:, : spec.height, : spec.width], state)
+            return carried, carried  # all backends stack what is carried, and nothing else
+
+        by_time = [ops.swapaxes(one, 0, 1) for one in series]
+        start = (frames[:, 0], self.generator.initial_state(first))
+        _, (made, _) = ops.scan(step, start, by_time)
+        return ops.swapaxes(made, 0, 1)
 
     def forecast(self, context: Any, known: Any, seed: Any = 0) -> Any:
         """Forecast the lead frames, with codes drawn from the prior by `seed`."""
@@ -310,11 +320,12 @@ class SAVP(VideoPredictionModel):
         return dict(zip(self.branches, made, strict=True)), divergence
 
     def _shown(self, batch: Any, step: Any, seed: Any) -> Any:
-        """Return whether a true frame is shown, [B, Tl-1], or None."""
+        """Return 1 where a true frame is shown, else 0, [B, Tl-1]; or None."""
         lead, k = self.spec.lead_frames, self.hparams.schedule_sampling_k
         if lead < 2 or not k:
             return None
-        return noise.uniform(seed, "scheduled sampling", batch, (lead - 1,)) < inverse_sigmoid(step, k)
+        drawn = noise.uniform(seed, "scheduled sampling", batch, (lead - 1,))
+        return ops.cast(drawn < inverse_sigmoid(step, k), "float32")
 
     def _generator_loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
         hparams, truth = self.hparams, frames[:, 1:]
