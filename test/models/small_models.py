@@ -51,11 +51,20 @@ SMALL = {
     "savp": Small(
         ["ngf=3", "nef=3", "ndf=2", "nz=2", "kl_anneal_steps="],
         variants=[["transformation=flow", "gan_loss_type=GAN"], ["residual=false", "video_sn_gan_weight=0"]],
-        learnt=["lr=0.005"],
+        # codes that say nothing, since the forecast draws its own
+        learnt=["loss_fun=mse", "lr=0.005", "ngf=16", "kl_weight=10", "schedule_sampling_k=0"],
         smallest=(4, 4),
     ),
-    "savp_gan": Small(["ngf=3", "ndf=2", "nz=2"], learnt=["lr=0.005"], smallest=(4, 4)),
-    "savp_vae": Small(["ngf=3", "nef=3", "nz=2", "kl_anneal_steps="], learnt=["lr=0.005"], smallest=(4, 4)),
+    "savp_gan": Small(
+        ["ngf=3", "ndf=2", "nz=2"],
+        learnt=["loss_fun=mse", "lr=0.005", "ngf=16", "schedule_sampling_k=0"],
+        smallest=(4, 4),
+    ),
+    "savp_vae": Small(
+        ["ngf=3", "nef=3", "nz=2", "kl_anneal_steps="],
+        learnt=["loss_fun=mse", "lr=0.005", "ngf=16", "kl_weight=10", "schedule_sampling_k=0"],
+        smallest=(4, 4),
+    ),
 }
 
 

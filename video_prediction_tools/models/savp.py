@@ -36,6 +36,8 @@ Ours, and why:
   grid and join it to the input of each convolution; instance normalisation then takes it away again, but for the edges.
   The same would happen to all that is the same on the whole grid (clocks, the mean temperature), so the means of the
   inputs go the same way as the code.
+- The last layers (scratch image and masks) see the inputs as well: at the finest scale there is no skip connection,
+  and coasts and mountains among the known channels are finer than the features.
 - Values are z-scored, so that there is no sigmoid; the scratch image is x_t plus a change where `residual`.
 - Convolutions with stride 2 instead of convolutions and mean pools; kernels of CDNA from means over 4 x 4 fields of
   the coarsest features instead of all of them: weights fit any grid (of the same number of scales).

@@ -175,6 +175,7 @@ class SAVPGenerator(keras.layers.Layer):
             if index < len(self.decoding) - 1:
                 states.append(next(cells)(features, next(rnn_shifts), next(before)))
                 features = states[-1][0]
+        features = ops.concatenate([features, _as(features, inputs)], axis=-1)
         heads = ops.relu(next(norms)(self.heads(features)) + next(plain_shifts))
         scratch_features, mask_features = ops.split(heads, 2, axis=-1)
 
