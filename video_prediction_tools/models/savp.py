@@ -164,6 +164,11 @@ class SAVP(VideoPredictionModel):
             raise InputError(
                 "hyper-parameter kernel_size", f"{hparams.kernel_size} is even", "give an odd number"
             )
+        steps = hparams.kl_anneal_steps if self.has_posterior else []
+        if steps and not (len(steps) == 2 and steps[0] < steps[1]):
+            raise InputError(
+                "hyper-parameter kl_anneal_steps", f"{steps} are not two steps", "write for example [500, 1000]"
+            )
         scales = number_of_scales(spec.height, spec.width)
         self.padding = tuple(_padding(points, scales) for points in (spec.height, spec.width))
         # edges are padded by reflection, at most by as many points as there are
@@ -335,8 +340,7 @@ class SAVP(VideoPredictionModel):
         error = self._error(made[self.branches[0]], truth)
         parts, loss = {"l1": error}, hparams.l1_weight * error
         if divergence is not None:
-            first, last = hparams.kl_anneal_steps or (0, 0)
-            weight = ramp(step, first, last) if hparams.kl_anneal_steps else 1.0
+            weight = ramp(step, *hparams.kl_anneal_steps) if hparams.kl_anneal_steps else 1.0
             parts["kl"] = divergence
             loss = loss + hparams.kl_weight * weight * divergence
         for branch, discriminator in self.discriminators.items():

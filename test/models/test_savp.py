@@ -1,0 +1,305 @@
+"""savp: its layers against other libraries and numpy, its losses, and that the latent code is really used."""
+
+import keras
+import numpy as np
+import pytest
+import scipy.ndimage
+import tensorflow as tf
+from small_models import data, make, shake
+
+from video_prediction_tools.errors import InputError
+from video_prediction_tools.models.layers.cdna import apply_kernels, cdna_kernels, warp
+from video_prediction_tools.models.layers.instance_norm import EPSILON, InstanceNormalization
+from video_prediction_tools.models.layers.savp_generator import NormalizedConvLSTMCell, field_means
+from video_prediction_tools.models.savp import kl_divergence, number_of_scales
+
+SEEDS = np.array([3, 4], np.int32)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def test_cdna_kernels_in_numpy(rng):
+    raw = rng.normal(scale=0.5, size=(2, 5, 5, 3)).astype(np.float32)
+    kernels = np.asarray(cdna_kernels(raw))
+    for sequence in range(2):
+        for number in range(3):
+            kernel = raw[sequence, :, :, number].astype(np.float64)
+            kernel[2, 2] += 1.0
+            kernel = np.maximum(kernel - 1e-12, 0.0) + 1e-12
+            np.testing.assert_allclose(
+                kernels[sequence, :, :, number], kernel / kernel.sum(), rtol=1e-5, atol=1e-7
+            )
+
+
+def test_cdna_kernels_of_a_network_that_says_nothing_leave_the_frame(rng):
+    frames = rng.normal(size=(2, 6, 7, 2)).astype(np.float32)
+    moved = np.asarray(apply_kernels(frames, cdna_kernels(np.zeros((2, 5, 5, 3), np.float32))))
+    np.testing.assert_allclose(moved, np.repeat(frames[:, :, :, None], 3, axis=3), atol=1e-6)
+    everything_dead = cdna_kernels(np.full((2, 5, 5, 3), -9.0, np.float32))  # the mean of 5 x 5 points
+    np.testing.assert_allclose(np.asarray(everything_dead), 1 / 25, rtol=1e-5)
+
+
+def test_kernels_are_applied_as_scipy_does(rng):
+    frames = rng.normal(size=(2, 6, 7, 2)).astype(np.float32)
+    kernels = rng.normal(size=(2, 5, 5, 3)).astype(np.float32)
+    moved = np.asarray(apply_kernels(frames, kernels))
+    assert moved.shape == (2, 6, 7, 3, 2)
+    for sequence, number, channel in np.ndindex(2, 3, 2):
+        expected = scipy.ndimage.correlate(
+            frames[sequence, ..., channel], kernels[sequence, ..., number], mode="reflect"
+        )
+        np.testing.assert_allclose(moved[sequence, :, :, number, channel], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_flows_are_applied_as_scipy_does(rng):
+    frames = rng.normal(size=(2, 6, 7, 2)).astype(np.float32)
+    flows = rng.normal(scale=3.0, size=(2, 6, 7, 3, 2)).astype(np.float32)  # some lead out of the frame
+    moved = np.asarray(warp(frames, flows))
+    grid = np.stack(np.meshgrid(np.arange(6.0), np.arange(7.0), indexing="ij"))
+    for sequence, number, channel in np.ndindex(2, 3, 2):
+        places = grid + np.moveaxis(flows[sequence, :, :, number], -1, 0)
+        expected = scipy.ndimage.map_coordinates(
+            frames[sequence, ..., channel], places, order=1, mode="nearest"
+        )
+        np.testing.assert_allclose(moved[sequence, :, :, number, channel], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_instance_normalisation_equals_keras(rng):
+    features = (3 + 2 * rng.normal(size=(2, 5, 6, 4))).astype(np.float32)
+    layer = InstanceNormalization()
+    layer(features)
+    theirs = keras.layers.GroupNormalization(groups=-1, epsilon=EPSILON)
+    theirs(features)
+    scale, shift = rng.normal(size=(2, 4)).astype(np.float32)
+    layer.set_weights([scale, shift])
+    theirs.set_weights([scale, shift])
+    np.testing.assert_allclose(
+        np.asarray(layer(features)), np.asarray(theirs(features)), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_normalised_conv_lstm_cell_in_numpy(rng):
+    cell = NormalizedConvLSTMCell(3, 5)
+    inputs, hidden, state = (
+        rng.normal(size=(2, 6, 7, channels)).astype(np.float32) for channels in (4, 3, 3)
+    )
+    shift = rng.normal(size=(2, 1, 1, 12)).astype(np.float32)
+    found = cell(inputs, shift, (hidden, state))
+    for weight in cell.trainable_variables:
+        weight.assign(weight + rng.normal(scale=0.3, size=weight.shape))
+    found = cell(inputs, shift, (hidden, state))
+
+    def normalised(features, layer):
+        scale, offset = (np.asarray(weight) for weight in layer.weights)
+        mean, variance = features.mean((1, 2), keepdims=True), features.var((1, 2), keepdims=True)
+        return (features - mean) / np.sqrt(variance + EPSILON) * scale + offset
+
+    joined = np.concatenate([inputs, hidden], axis=-1)
+    kernel = np.asarray(cell.convolution.kernel)
+    gates = np.zeros((2, 6, 7, 12))
+    padded = np.pad(joined, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    for i, j in np.ndindex(5, 5):
+        gates += padded[:, i : i + 6, j : j + 7] @ kernel[i, j]
+    i, f, g, o = np.split(normalised(gates, cell.gate_norm) + shift, 4, axis=-1)
+    new = normalised(sigmoid(f + 1) * state + sigmoid(i) * np.tanh(g), cell.state_norm)
+    np.testing.assert_allclose(np.asarray(found[1]), new, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(found[0]), sigmoid(o) * np.tanh(new), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 12), (9, 11), (2, 3)])
+def test_means_over_fields(rng, height, width):
+    features = rng.normal(size=(2, height, width, 3)).astype(np.float32)
+    means = np.asarray(field_means(features, 4))
+    assert means.shape == (2, 4, 4, 3)
+    for i, j in np.ndindex(4, 4):
+        rows = slice(i * height // 4, -(-(i + 1) * height // 4))
+        columns = slice(j * width // 4, -(-(j + 1) * width // 4))
+        np.testing.assert_allclose(means[:, i, j], features[:, rows, columns].mean((1, 2)), atol=1e-5)
+
+
+def test_kl_divergence_by_hand():
+    # KL(N(1, 4) || N(0, 1)) = (1 + 4 - log 4 - 1) / 2, and 0 for N(0, 1); two steps of two numbers
+    mean, log_variance = np.zeros((1, 2, 2), np.float32), np.zeros((1, 2, 2), np.float32)
+    mean[0, 0], log_variance[0, 0] = [1.0, 1.0], np.log([4.0, 4.0])
+    assert float(kl_divergence(mean, log_variance)) == pytest.approx((4 - np.log(4)) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["savp", "savp_vae", "savp_gan"])
+def test_every_frame_depends_on_its_code_and_on_those_before(rng, name):
+    """On the whole grid: a code that is tiled before an instance normalisation changes the edges only."""
+    model = make(name, height=32, width=33, context=3, lead=3)
+    shake(model, rng)
+    frames, known = data(model, rng)
+    codes = rng.normal(size=(2, 5, 2)).astype(np.float32)
+    before = np.asarray(model.roll_out(frames[:, :3], known, codes))
+    for step in range(5):
+        changed = codes.copy()
+        changed[:, step] += 1.0
+        change = np.abs(np.asarray(model.roll_out(frames[:, :3], known, changed)) - before)
+        assert change[:, :step].max(initial=0.0) == 0.0
+        assert np.abs(change[:, step]).mean(axis=(1, 2)).min() > 1e-4
+        assert change[:, step, 14:18, 14:18].max() > 1e-3
+        if step < 4:
+            assert change[:, step + 1].max() > 1e-4  # the LSTM on the codes hands it on
+
+
+def test_what_is_the_same_on_the_whole_grid_is_not_normalised_away(rng):
+    """A clock, for example."""
+    model = make("savp", height=32, width=33, context=2, lead=1)
+    shake(model, rng)
+    frames, known = data(model, rng)
+    before = np.asarray(model.forecast(frames[:, :2], known, SEEDS))
+    known[:, 2, ..., 1] += 1.0
+    change = np.abs(np.asarray(model.forecast(frames[:, :2], known, SEEDS)) - before)
+    assert change[:, 0, 14:18, 14:18].max() > 1e-3
+
+
+def test_members_of_an_ensemble_differ_at_every_lead_hour(rng):
+    model = make("savp")
+    shake(model, rng)
+    frames, known = data(model, rng, batch=1)
+    context, known = np.repeat(frames[:, :4], 5, axis=0), np.repeat(known, 5, axis=0)
+    members = np.asarray(model.forecast(context, known, np.arange(5)))
+    assert members.std(axis=0).mean(axis=(1, 2, 3)).min() > 1e-4
+
+
+def test_a_posterior_code_sees_two_frames(rng):
+    model = make("savp_vae")
+    shake(model, rng)
+    frames, _ = data(model, rng)
+    before = np.asarray(model._posterior(frames)[0])
+    frames[:, 3] += rng.normal(size=frames[:, 3].shape)
+    changed = np.abs(np.asarray(model._posterior(frames)[0]) - before).max(axis=(0, 2))
+    assert changed.shape == (6,) and (changed[[2, 3]] > 1e-4).all() and not changed[[0, 1, 4, 5]].any()
+
+
+def test_shown_frames_take_the_place_of_its_own(rng):
+    model = make("savp_vae")
+    shake(model, rng)
+    frames, known = data(model, rng)
+    codes = rng.normal(size=(2, 6, 2)).astype(np.float32)
+    own = np.asarray(model.roll_out(frames[:, :4], known, codes))
+    hidden, shown = np.zeros((2, 2), np.float32), np.ones((2, 2), np.float32)
+    np.testing.assert_allclose(np.asarray(model.roll_out(frames, known, codes, hidden)), own, atol=1e-5)
+    # its own frames, shown to it, change nothing; true ones change what follows, in their sequence only
+    again = np.concatenate([frames[:, :4], own[:, 3:]], axis=1)
+    np.testing.assert_allclose(np.asarray(model.roll_out(again, known, codes, shown)), own, atol=1e-5)
+    shown[1] = 0.0
+    forced = np.asarray(model.roll_out(frames, known, codes, shown))
+    np.testing.assert_allclose(forced[1], own[1], atol=1e-5)
+    np.testing.assert_allclose(forced[0, :4], own[0, :4], atol=1e-5)
+    assert np.abs(forced[0, 4:] - own[0, 4:]).max() > 1e-3
+
+
+def test_scheduled_sampling_falls_as_the_original_s():
+    """k / (k + exp(step / k)) with k = 900: 0.999 at the start, 0.50 at step 6122, 0.04 at step 9000."""
+    model = make("savp_vae", overrides=["schedule_sampling_k=900"])
+    seeds = np.arange(20_000)
+    shares = [float(np.mean(model._shown(len(seeds), step, seeds))) for step in (0, 6122, 9000)]
+    np.testing.assert_allclose(shares, [900 / 901, 0.5, 0.04], atol=0.01)
+    assert make("savp_vae", overrides=["schedule_sampling_k=0"])._shown(2, 0, SEEDS) is None
+
+
+def test_losses_are_the_sums_of_their_parts_with_the_weights_of_the_paper(rng):
+    model = make("savp", overrides=["kl_anneal_steps=10,30", "l1_weight=100", "kl_weight=0.5"])
+    shake(model, rng)
+    frames, known = data(model, rng)
+    judged, made = (phase.loss for phase in model.phases(10))
+    branches, divergence = model._branches(frames, known, 20, SEEDS)
+    posterior, prior = (np.asarray(branches[name]) for name in ("vae", "prior"))
+    truth = frames[:, 1:]
+
+    def judgement(name, clips):
+        return np.asarray(model.discriminators[name](clips)[0])
+
+    parts = {key: float(value) for key, value in made(frames, known, 20, SEEDS).items()}
+    assert parts["l1"] == pytest.approx(np.abs(posterior - truth).mean(), rel=1e-4)
+    assert parts["kl"] == pytest.approx(float(divergence), rel=1e-5)
+    assert parts["gan_vae"] == pytest.approx(((judgement("vae", posterior) - 1) ** 2).mean(), rel=1e-3)
+    assert parts["gan_prior"] == pytest.approx(((judgement("prior", prior) - 1) ** 2).mean(), rel=1e-3)
+    expected = 100 * parts["l1"] + 0.5 * 0.5 * parts["kl"]
+    expected += 0.1 * parts["gan_vae"] + 0.1 * parts["gan_prior"] + 10 * parts["features_vae"]
+    assert parts["loss"] == pytest.approx(expected, rel=1e-5)
+    expected = sum(
+        ((judgement(name, truth) - 1) ** 2).mean() + (judgement(name, forecast) ** 2).mean()
+        for name, forecast in (("vae", posterior), ("prior", prior))
+    )
+    assert float(judged(frames, known, 20, SEEDS)["loss"]) == pytest.approx(expected, rel=1e-3)
+
+
+def test_codes_of_the_two_branches(rng):
+    """Posterior codes are mu + sigma * noise, those of the prior are what the forecast draws."""
+    model = make("savp", overrides=["schedule_sampling_k=0"])
+    shake(model, rng)
+    frames, known = data(model, rng)
+    branches, _ = model._branches(frames, known, 0, SEEDS)
+    forecast = np.asarray(model.forecast(frames[:, :4], known, SEEDS))
+    np.testing.assert_allclose(np.asarray(branches["prior"])[:, 3:], forecast, atol=1e-5)
+    mean, log_variance = (np.asarray(one) for one in model._posterior(frames))
+    noise = np.asarray(model._drawn("posterior", 2, SEEDS))
+    codes = mean + np.exp(log_variance / 2) * noise
+    expected = np.asarray(model.roll_out(frames[:, :4], known, codes))
+    np.testing.assert_allclose(np.asarray(branches["vae"]), expected, atol=1e-5)
+
+
+def test_the_players_have_their_own_weights_and_optimizers(rng):
+    model = make("savp")
+    shake(model, rng)
+    frames, known = data(model, rng)
+    discriminators, generator = model.phases(10)
+    assert discriminators.optimizer is not generator.optimizer
+    assert not {v.path for v in discriminators.variables} & {v.path for v in generator.variables}
+    with tf.GradientTape() as tape:
+        loss = discriminators.loss(frames, known, 0, SEEDS)["loss"]
+    assert tape.gradient(loss, [v.value for v in generator.variables]) == [None] * len(generator.variables)
+
+
+def test_after_step_changes_the_spectral_normalisation_only(rng):
+    model = make("savp")
+    before = {v.path: v.numpy().copy() for v in model.variables}
+    model.after_step()
+    changed = {v.path for v in model.variables if not np.array_equal(v.numpy(), before[v.path])}
+    # the last layer has one filter, whose direction is 1 from the start or from the first step
+    directions = {path for path in before if path.endswith("direction")}
+    assert len(directions) == 16 and changed <= directions and len(changed) >= 14
+
+
+def test_variants_have_no_more_than_they_need():
+    parts = {
+        name: {v.path.split("/")[0] for v in make(name).variables}
+        for name in ("savp", "savp_vae", "savp_gan")
+    }
+    assert parts["savp"] == {"generator", "posterior", "discriminator_vae", "discriminator_prior"}
+    assert parts["savp_vae"] == {"generator", "posterior"}
+    assert parts["savp_gan"] == {"generator", "discriminator_prior"}
+
+
+def test_scales_follow_the_smaller_side():
+    sizes = {(9, 300): 2, (32, 48): 2, (64, 64): 3, (127, 200): 3, (128, 128): 4, (256, 500): 5}
+    assert {size: number_of_scales(*size) for size in sizes} == sizes
+
+
+def test_layers_have_the_original_s_sizes():
+    """For 56 x 92 points: encoder 32, 64, decoder 32, 32, 4 kernels of 5 x 5, masks over 7 images."""
+    model = make("savp_vae", height=56, width=92, variables=("a", "b", "c"), known=(), overrides=["ngf=32"])
+    shapes = {v.path: tuple(v.shape) for v in model.generator.variables}
+    assert shapes["generator/encoder_0/kernel"] == (5, 5, 6, 32)
+    assert shapes["generator/encoder_1/kernel"] == (3, 3, 32, 64)
+    assert shapes["generator/decoder_0/kernel"] == (3, 3, 64, 32)
+    assert shapes["generator/decoder_1/kernel"] == (3, 3, 64, 32)
+    assert [shapes[f"generator/cell_{index}/convolution/kernel"] for index in range(3)] == [
+        (5, 5, 64, 128),
+        (5, 5, 128, 256),
+        (5, 5, 64, 128),
+    ]
+    assert shapes["generator/masks/kernel"][-1] == 7 and shapes["generator/cdna_kernels/kernel"][-1] == 100
+
+
+def test_wrong_hyper_parameters_are_refused():
+    with pytest.raises(InputError, match="kernel_size: 4 is even"):
+        make("savp", overrides=["kernel_size=4"])
+    for wrong in ("30,10", "10"):
+        with pytest.raises(InputError, match="kl_anneal_steps"):
+            make("savp_vae", overrides=[f"kl_anneal_steps={wrong}"])
