@@ -14,6 +14,7 @@ if not __package__:  # started as a file: the packages are those of the clone th
 from video_prediction_tools.config_runscripts import (  # noqa: E402
     answers,
     containers,
+    kinds,
     limits,
     machines_check,
     overview,
@@ -276,10 +277,20 @@ def _questions(step: str | None, options: argparse.Namespace) -> None:
     print(json.dumps(listed, indent=2, ensure_ascii=False))
 
 
+def _scripts_dir(options: argparse.Namespace) -> Path | None:
+    if options.scripts_dir is None:
+        return None
+    try:
+        return Path(kinds.PATH.parse(str(options.scripts_dir)))
+    except ValueError as error:
+        raise InputError("--scripts_dir", str(error), f"give {kinds.PATH.form}") from None
+
+
 def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None:
     """Gather the answers of a step or of all, and write, print, compare, submit or only check the scripts."""
     flags = {name: value for name, value in vars(options).items() if name in answers.NAMES}
     given = answers.given(options.answers, flags, options.set)
+    own_directory = _scripts_dir(options)
     interactive = write and not options.no_input and sys.stdin.isatty() and sys.stdout.isatty()
     step = step or given.step
     if step is None and not interactive:
@@ -299,7 +310,7 @@ def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None
     for remark in collected.remarks:
         print(remark, file=sys.stderr)
     costs = _within_limits(context)
-    directory = (options.scripts_dir or rendering.directory(context)).absolute()
+    directory = own_directory or rendering.directory(context)
     scripts = {name: rendering.render(context, name, directory) for name in chain}
     if options.print or options.diff:
         for script in scripts.values():

@@ -123,17 +123,8 @@ def _repeat(path: Path, step: str) -> str:
         if path.parent in (REPOSITORY / "HPC_scripts", REPOSITORY / "nonHPC_scripts")
         else ["--scripts_dir", str(path.parent)]
     )
-    return shlex.join(
-        [
-            "python",
-            str(GENERATOR),
-            step,
-            "--answers",
-            str(path.with_suffix(".answers.json")),
-            *where,
-            "--no-input",
-        ]
-    )
+    words = ["python", str(GENERATOR), step, "--answers", str(path.with_suffix(".answers.json")), *where]
+    return _one_line(shlex.join([*words, "--no-input"]))  # it stands in a comment
 
 
 def _environment() -> Any:

@@ -42,7 +42,7 @@ class Steps:
         self._clip_norms = [_take_clip_norm(phase.optimizer) for phase in self.phases]
         for phase in self.phases:
             phase.optimizer.build(phase.variables)
-        self._gradient = tf.function(self._loss_and_gradient, jit_compile=model.hparams.xla)
+        self._gradient = tf.function(self._loss_and_gradient, autograph=False, jit_compile=model.hparams.xla)
         self.ema_decay = model.hparams.ema_decay
         weights = model.trainable_variables if self.ema_decay else []
         self.averages = [
@@ -58,7 +58,7 @@ class Steps:
         """Return the learning rate of the next step (of the first phase)."""
         return float(self.phases[0].optimizer.learning_rate)
 
-    @tf.function(reduce_retracing=False)
+    @tf.function(autograph=False)
     def train(self, frames: Any, clock: Any, step: Any) -> Mapping[str, Any]:
         """Do one step.
 
@@ -102,7 +102,8 @@ class Steps:
         sums = None
         for piece in range(pieces):
             ready = [] if sums is None else [one for one in tf.nest.flatten(sums) if one is not None]
-            with tf.control_dependencies(ready):  # one after the other: that is what saves memory
+            # one after the other: that is what saves memory
+            with tf.control_dependencies(ready):
                 part = [tf.identity(one[piece * rows : (piece + 1) * rows]) for one in inputs]
             result = self._gradient(number, *part, step)
             sums = result if sums is None else tf.nest.map_structure(_sum, sums, result)
@@ -129,7 +130,7 @@ class Steps:
                 args=(weight.value, decay),
             )
 
-    @tf.function(reduce_retracing=False)
+    @tf.function(autograph=False)
     def validate(self, frames: Any, clock: Any, batch: Any, shared: Any) -> Any:
         """Return the validation loss, a mean over sequences.
 
