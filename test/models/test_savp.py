@@ -145,6 +145,41 @@ def test_every_frame_depends_on_its_code_and_on_those_before(rng, name):
             assert change[:, step + 1].max() > 1e-4  # the LSTM on the codes hands it on
 
 
+def test_the_code_enters_each_layer(rng):
+    """Layer by layer: the code's way into all other layers is closed."""
+    model = make("savp_vae", height=32, width=33, context=1, lead=1)
+    shake(model, rng)
+    frames, known = data(model, rng)
+    codes = rng.normal(size=(2, 1, 2)).astype(np.float32)
+    kernel = model.generator.shifts.kernel
+    whole, begin = kernel.numpy().copy(), 0
+    for width in model.generator.shift_widths:
+        open_to_one = np.zeros_like(whole)
+        open_to_one[:, begin : begin + width] = whole[:, begin : begin + width]
+        kernel.assign(open_to_one)
+        one, other = (np.asarray(model.roll_out(frames[:, :1], known, each)) for each in (codes, codes + 1.0))
+        assert np.abs(one - other)[:, 0, 14:18, 14:18].max() > 1e-4, f"columns from {begin} on"
+        begin += width
+    assert begin == whole.shape[1]
+
+
+def test_the_lstm_on_the_codes_in_numpy(rng):
+    model = make("savp_vae", known=())
+    shake(model, rng)
+    generator = model.generator
+    frame = rng.normal(size=(2, 12, 12, 2)).astype(np.float32)
+    kernel, bias = (np.asarray(weight) for weight in generator.code_gates.weights)
+    state, hidden, cell = generator.initial_state(frame), np.zeros((2, 2)), np.zeros((2, 2))
+    for _ in range(3):
+        code = rng.normal(size=(2, 2)).astype(np.float32)
+        _, state = generator(frame, frame, None, code, state)
+        i, f, g, o = np.split(np.concatenate([code, hidden], axis=1) @ kernel + bias, 4, axis=1)
+        cell = sigmoid(f + 1) * cell + sigmoid(i) * np.tanh(g)
+        hidden = sigmoid(o) * np.tanh(cell)
+        np.testing.assert_allclose(np.asarray(state[0][0]), hidden, atol=1e-5)
+        np.testing.assert_allclose(np.asarray(state[0][1]), cell, atol=1e-5)
+
+
 def test_what_is_the_same_on_the_whole_grid_is_not_normalised_away(rng):
     """A clock, for example."""
     model = make("savp", height=32, width=33, context=2, lead=1)
