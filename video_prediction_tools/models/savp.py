@@ -412,7 +412,15 @@ class Posterior(keras.layers.Layer):
     def __init__(self, filters: int, code_size: int, layers: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.convolutions = [
-            keras.layers.Conv2D(filters * 2**index, 4, strides=2, padding="same", name=f"convolution_{index}")
+            # a bias before a normalisation would be taken away again
+            keras.layers.Conv2D(
+                filters * 2**index,
+                4,
+                strides=2,
+                padding="same",
+                use_bias=index == 0,
+                name=f"convolution_{index}",
+            )
             for index in range(layers)
         ]
         self.norms = [InstanceNormalization(name=f"norm_{index}") for index in range(1, layers)]
