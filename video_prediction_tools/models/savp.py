@@ -164,10 +164,18 @@ class SAVP(VideoPredictionModel):
             raise InputError(
                 "hyper-parameter kernel_size", f"{hparams.kernel_size} is even", "give an odd number"
             )
+        if (
+            hparams.xla
+        ):  # TensorFlow's scan does not say how often it turns, without which XLA has no gradient
+            raise InputError(
+                "hyper-parameter xla", f"XLA cannot compile {self.model_name}", "leave it at false"
+            )
         steps = hparams.kl_anneal_steps if self.has_posterior else []
         if steps and not (len(steps) == 2 and steps[0] < steps[1]):
             raise InputError(
-                "hyper-parameter kl_anneal_steps", f"{steps} are not two steps", "write for example [500, 1000]"
+                "hyper-parameter kl_anneal_steps",
+                f"{steps} are not two steps",
+                "write for example [500, 1000]",
             )
         scales = number_of_scales(spec.height, spec.width)
         self.padding = tuple(_padding(points, scales) for points in (spec.height, spec.width))
