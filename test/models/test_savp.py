@@ -318,7 +318,14 @@ def test_scales_follow_the_smaller_side():
 
 def test_layers_have_the_original_s_sizes():
     """For 56 x 92 points: encoder 32, 64, decoder 32, 32, 4 kernels of 5 x 5, masks over 7 images."""
-    model = make("savp_vae", height=56, width=92, variables=("a", "b", "c"), known=(), overrides=["ngf=32"])
+    model = make(
+        "savp_vae",
+        height=56,
+        width=92,
+        variables=("a", "b", "c"),
+        known=(),
+        overrides=["ngf=32", "rnn_kernel_size=5"],
+    )
     shapes = {v.path: tuple(v.shape) for v in model.generator.variables}
     assert shapes["generator/encoder_0/kernel"] == (5, 5, 6, 32)
     assert shapes["generator/encoder_1/kernel"] == (3, 3, 32, 64)
