@@ -394,6 +394,14 @@ def test_a_base_directory_that_cannot_be_is_not_stored(repository, run_command, 
 # --- commands -------------------------------------------------------------------------------------
 
 
+def test_a_machine_that_is_asked_for(generate):
+    done = generate("machines", "--machine", "juwels", scripts=None)
+    assert done.stdout.splitlines()[-1] == "this machine: juwels (--machine)"
+    assert "\n* juwels " in done.stdout and "\n* laptop " not in done.stdout
+    done = generate("machines", "--machine", "juwel", scripts=None)
+    assert done.returncode == 2 and "did you mean 'juwels'" in done.stderr
+
+
 def test_machines(generate):
     printed = generate(
         "machines", "--explain", env={"AMBS_MACHINE": "", "SYSTEMNAME": "juwelsbooster"}, scripts=None

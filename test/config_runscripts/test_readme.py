@@ -83,7 +83,9 @@ def test_generator_lines_do_what_is_shown(repository, in_readme, generate, tmp_p
     for words in shown:
         words = [word.replace("../../", f"{repository}/") for word in words]
         if words[0] in ("train", "resume", "cancel") or "--submit" in words:
-            generate_runscript.build_parser().parse_args(words)  # needs what steps before have made, or runs them
+            generate_runscript.build_parser().parse_args(
+                words
+            )  # needs what steps before have made, or runs them
             continue
         done = generate(*words, env={"HOME": str(tmp_path)})
         assert done.returncode == 0, done.stderr

@@ -221,15 +221,17 @@ def _machines(options: argparse.Namespace, check: bool) -> None:
         return
     machines = profiles.load()
     detected = profiles.detect(machines)
+    here, reason = machines[detected.name], detected.reason
+    if options.machine:
+        here, reason = profiles.require_known(options.machine, machines), "--machine"
     if options.modules:
-        here = machines[detected.name]
         gpus = " gpus" if any(one.gpus for one in here.partitions) else ""
         print("\n".join([here.name + gpus, *here.environment.modules]))
         return
     for name, machine in machines.items():
         notes = f". {machine.notes}" if machine.notes else ""
-        print(f"{'*' if name == detected.name else ' '} {name:<16} {machine.title}{notes}")
-    print(f"this machine: {detected.name} ({detected.reason})")
+        print(f"{'*' if machine is here else ' '} {name:<16} {machine.title}{notes}")
+    print(f"this machine: {here.name} ({reason})")
     if options.explain:
         for line in detected.explanation:
             print(f"  {line}")
