@@ -48,6 +48,21 @@ SMALL = {
         smallest=(4, 4),
     ),
     "persistence": Small([], learnt=None, smallest=(1, 1), uses_all=False),
+    "predrnn": Small(
+        ["num_layers=2", "num_hidden=4", "filter_size=3", "patch_size=2"],
+        variants=[
+            ["layer_norm=true", "residual=false"],
+            ["decouple_beta=0"],
+            ["reverse_scheduled_sampling=false"],
+        ],
+        learnt=[
+            "lr=0.01",
+            "num_hidden=24",
+            "r_sampling_step_1=50",
+            "r_sampling_step_2=150",
+            "r_exp_alpha=30",
+        ],
+    ),
     "savp": Small(
         ["ngf=3", "nef=3", "ndf=2", "nz=2", "kl_anneal_steps="],
         variants=[["transformation=flow", "gan_loss_type=GAN"], ["residual=false", "video_sn_gan_weight=0"]],

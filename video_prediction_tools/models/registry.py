@@ -18,6 +18,7 @@ MODELS = {
     "linear_regression": "linear_regression:LinearRegression",
     "mcnet": "mcnet:MCNet",
     "persistence": "persistence:Persistence",
+    "predrnn": "predrnn:PredRNN",
     "savp": "savp:SAVP",
     "savp_gan": "savp:SAVPGAN",
     "savp_vae": "savp:SAVPVAE",
