@@ -51,6 +51,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 from keras import ops
 
 from video_prediction_tools.errors import InputError
@@ -59,6 +60,7 @@ from video_prediction_tools.models.hparams import CommonHparams, hparam
 from video_prediction_tools.models.layers import noise
 from video_prediction_tools.models.layers.instance_norm import InstanceNormalization
 from video_prediction_tools.models.layers.savp_generator import SAVPGenerator
+from video_prediction_tools.models.layers.scheduled_sampling import choose, forecast_shown
 from video_prediction_tools.models.layers.video_discriminator import (
     ADVERSARIAL_LOSSES,
     VideoDiscriminator,
@@ -68,7 +70,7 @@ from video_prediction_tools.models.layers.video_discriminator import (
 )
 from video_prediction_tools.models.losses import reconstruction_loss
 from video_prediction_tools.models.optimizers import adam
-from video_prediction_tools.models.schedules import inverse_sigmoid, ramp
+from video_prediction_tools.models.schedules import ramp
 
 POSTERIOR, PRIOR = "vae", "prior"  # the two ways to a code; also the names of their discriminators
 
@@ -238,23 +240,25 @@ class SAVP(VideoPredictionModel):
             frames: [B, Tc, H, W, C], or [B, Tc+Tl, H, W, C] where some are `shown`.
             known: [B, Tc+Tl, H, W, K].
             codes: z_0 .. z_{Tc+Tl-2}, [B, Tc+Tl-1, nz].
-            shown: [B, Tl-1], 1 where the generator is shown the true frames Tc .. Tc+Tl-2 instead of its own, else 0.
+            shown: [B, Tc+Tl-1], where the generator is shown the true frames 0 .. Tc+Tl-2 instead of its own (see
+                `scheduled_sampling.draw_shown`); None: those of the context.
         """
         spec = self.spec
         context, lead = spec.context_frames, spec.lead_frames
         frames, first = ops.cast(frames, "float32"), self._padded(frames[:, :1])[:, 0]
-        # true frames 0 .. T-2 and whether they are shown; without any of the lead, zeros are there and not shown
+        # the true frames 0 .. T-2; where those of the lead are not given, zeros are there and not shown
         true = frames[:, : context + lead - 1]
+        true = ops.pad(true, ((0, 0), (0, context + lead - 1 - true.shape[1]), (0, 0), (0, 0), (0, 0)))
         if shown is None:
-            true = ops.pad(true, ((0, 0), (0, context + lead - 1 - true.shape[1]), (0, 0), (0, 0), (0, 0)))
-            shown = ops.zeros_like(true[:, context:, 0, 0, 0])
-        shown = ops.concatenate([ops.ones_like(true[:, :context, 0, 0, 0]), shown], axis=1)
-        series = [true, shown[..., None, None, None], codes]
+            shown = ops.zeros_like(true[:, :, 0, 0, 0]) + np.array(
+                [1.0] * context + [0.0] * (lead - 1), np.float32
+            )
+        series = [true, shown, codes]
         if spec.known:
             series.append(ops.cast(known[:, 1:], "float32"))
 
         def step(carried: Any, now: Any) -> tuple[Any, Any]:
-            frame = self._padded(ops.where(now[1] > 0.0, now[0], carried[0])[:, None])[:, 0]
+            frame = self._padded(choose(now[1], now[0], carried[0])[:, None])[:, 0]
             ahead = self._padded(now[3][:, None])[:, 0] if spec.known else None
             frame, state = self.generator(frame, first, ahead, now[2], carried[1])
             carried = (frame[:, : spec.height, : spec.width], state)
@@ -326,21 +330,13 @@ class SAVP(VideoPredictionModel):
             drawn = self._drawn("posterior", batch, seed)
             codes.append(mean + ops.exp(0.5 * log_variance) * drawn)
             divergence = kl_divergence(mean, log_variance)
-        shown = self._shown(batch, step, seed)
+        spec, k = self.spec, self.hparams.schedule_sampling_k
+        shown = forecast_shown(spec.context_frames, spec.lead_frames, batch, step, seed, k)
         # both branches in one batch: half the operations to trace
         times = len(self.branches)
-        shown = None if shown is None else ops.concatenate([shown] * times)
-        frames, known = ops.concatenate([frames] * times), ops.concatenate([known] * times)
+        frames, known, shown = (ops.concatenate([one] * times) for one in (frames, known, shown))
         made = ops.split(self.roll_out(frames, known, ops.concatenate(codes), shown), times)
         return dict(zip(self.branches, made, strict=True)), divergence
-
-    def _shown(self, batch: Any, step: Any, seed: Any) -> Any:
-        """Return 1 where a true frame is shown, else 0, [B, Tl-1]; or None."""
-        lead, k = self.spec.lead_frames, self.hparams.schedule_sampling_k
-        if lead < 2 or not k:
-            return None
-        drawn = noise.uniform(seed, "scheduled sampling", batch, (lead - 1,))
-        return ops.cast(drawn < inverse_sigmoid(step, k), "float32")
 
     def _generator_loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
         hparams, truth = self.hparams, frames[:, 1:]
