@@ -80,6 +80,11 @@ SMALL = {
         learnt=["loss_fun=mse", "lr=0.005", "ngf=16", "kl_weight=10", "schedule_sampling_k=0"],
         smallest=(4, 4),
     ),
+    "simvp": Small(
+        ["hid_S=4", "hid_T=6", "N_S=4", "N_T=2", "mlp_ratio=2"],
+        variants=[["residual=false", "N_S=2"], ["N_S=3", "N_T=3"]],
+        learnt=["lr=0.005", "hid_S=16", "hid_T=32", "N_S=2"],
+    ),
 }
 
 

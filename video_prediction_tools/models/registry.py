@@ -22,6 +22,7 @@ MODELS = {
     "savp": "savp:SAVP",
     "savp_gan": "savp:SAVPGAN",
     "savp_vae": "savp:SAVPVAE",
+    "simvp": "simvp:SimVP",
 }
 HPARAMS = Path(__file__).parents[1] / "hparams"
 
