@@ -40,6 +40,12 @@ SMALL = {
         variants=[["recon_weight=1"], ["gan_loss_type=LSGAN"]],
         learnt=["lr=0.01", "filters=24,24"],
     ),
+    "crps_ensemble": Small(
+        ["filters=6,6"],
+        variants=[["members=3", "patch_size=2"], ["nz=0"]],
+        # an absolute error, which falls by 90 % when a squared one falls by 99 %
+        learnt=["lr=0.02", "filters=24,24", "lr_schedule=cosine", "noise_channels=0", "nz=1"],
+    ),
     "linear_regression": Small([], variants=[["loss_fun=mae"]], learnt=None, smallest=(1, 1)),
     "mcnet": Small(
         ["gf_dim=3", "df_dim=3"],

@@ -61,7 +61,7 @@ class ConvLSTM(VideoPredictionModel):
         """Return the one-step forecasts of the context and the forecast: frames 1 .. Tc+Tl-1, [B, Tc+Tl-1, H, W, C]."""
         spec, patch = self.spec, self.hparams.patch_size
         context_patches = to_patches(context, patch)
-        known_patches = to_patches(known, patch) if spec.known else None
+        known_patches = to_patches(known, patch) if known.shape[-1] else None
         states: list[Any] = [cell.initial_state(context_patches[:, 0]) for cell in self.cells]
         frame, frames = context[:, 0], []
         for step in range(spec.context_frames + spec.lead_frames - 1):

@@ -45,3 +45,27 @@ def reconstruction_loss(kind: str, forecast: Any, truth: Any, weights: np.ndarra
         size = ops.abs(error)
         cost = ops.where(size <= 1.0, 0.5 * ops.square(error), size - 0.5)
     return ops.mean(cost * weights)
+
+
+def almost_fair_crps(ensemble: Any, truth: Any, fairness: float, weights: np.ndarray) -> tuple[Any, Any]:
+    """Return the mean CRPS of an ensemble, and its spread (mean distance of two members), as float32 scalars.
+
+    Lang et al. (2024), AIFS-CRPS, equation 4: a mixture of the fair CRPS (Ferro 2014) and that of the members as they
+    are; the former alone does not care where one member is when another one is the truth.
+
+    Arguments:
+        ensemble: [M, B, T, H, W, C], M at least 2.
+        truth: [B, T, H, W, C].
+        fairness: 1: the fair CRPS; 0: that of the members as they are.
+        weights: [C], see `variable_weights`.
+    """
+    ensemble, truth = ops.cast(ensemble, "float32"), ops.cast(truth, "float32")
+    members = ensemble.shape[0]
+    error = ops.mean(ops.abs(ensemble - truth[None]) * weights)
+    # each pair once: the distances of a member to those that lie 1, 2, .. places behind it, around the circle
+    distances = [
+        ops.mean(ops.abs(ensemble - ops.roll(ensemble, shift, axis=0)) * weights)
+        for shift in range(1, members)
+    ]
+    spread = sum(distances) / (members - 1)
+    return error - 0.5 * (1.0 - (1.0 - fairness) / members) * spread, spread

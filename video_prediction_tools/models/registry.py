@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MODELS = {
     "convLSTM": "conv_lstm:ConvLSTM",
     "convLSTM_gan": "conv_lstm_gan:ConvLSTMGAN",
+    "crps_ensemble": "crps_ensemble:CRPSEnsemble",
     "linear_regression": "linear_regression:LinearRegression",
     "mcnet": "mcnet:MCNet",
     "persistence": "persistence:Persistence",

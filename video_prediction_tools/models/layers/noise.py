@@ -43,7 +43,7 @@ def uniform(seed: Any, stream: str, batch: Any, shape: tuple[int, ...]) -> Any:
     places = np.arange(np.prod(shape, dtype=int), dtype=np.int32)
     bits = mix(ops.reshape(seed, (-1, 1)), zlib.crc32(stream.encode()), places[None])
     numbers = (ops.cast(ops.right_shift(bits, _word(8)), "float32") + 0.5) * 2.0**-24
-    return ops.reshape(numbers, (-1, *shape))
+    return ops.reshape(numbers, (ops.shape(bits)[0], *shape))
 
 
 def normal(seed: Any, stream: str, batch: Any, shape: tuple[int, ...]) -> Any:

@@ -1,0 +1,88 @@
+"""The loss of an ensemble, and an ensemble that is trained on it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import xarray as xr
+from scores.probability import crps_for_ensemble
+from small_models import data, make, shake
+
+from video_prediction_tools.models.losses import almost_fair_crps, variable_weights
+
+
+@pytest.mark.parametrize("members", [2, 3, 7])
+@pytest.mark.parametrize(("fairness", "method"), [(1.0, "fair"), (0.0, "ecdf")])
+def test_crps_equals_that_of_scores(rng, members, fairness, method):
+    ensemble, truth = rng.normal(size=(members, 2, 3, 4, 5, 1)), rng.normal(size=(2, 3, 4, 5, 1))
+    found, spread = almost_fair_crps(ensemble, truth, fairness, np.ones(1, np.float32))
+    dims = ["b", "t", "y", "x", "c"]
+    expected = crps_for_ensemble(
+        xr.DataArray(ensemble, dims=["member", *dims]),
+        xr.DataArray(truth, dims=dims),
+        "member",
+        method=method,
+    )
+    assert float(found) == pytest.approx(float(expected), rel=1e-5)
+    pairs = [np.abs(ensemble[i] - ensemble[j]).mean() for i in range(members) for j in range(i)]
+    assert float(spread) == pytest.approx(np.mean(pairs), rel=1e-5)
+
+
+def test_crps_by_hand():
+    """Members 0 and 2, truth 1: error 1, distance 2; the second variable does not count."""
+    ensemble = np.array([[0.0, 5.0], [2.0, 9.0]], np.float32).reshape(2, 1, 1, 1, 1, 2)
+    truth = np.array([1.0, 0.0], np.float32).reshape(1, 1, 1, 1, 2)
+    weights = variable_weights(["a"], ["a", "b"])
+    for fairness, expected in ((1.0, 0.0), (0.0, 0.5), (0.95, 0.025)):
+        # the mean over both variables; the weight of the first is 2, that of the second 0
+        assert float(almost_fair_crps(ensemble, truth, fairness, weights)[0]) == pytest.approx(expected)
+
+
+def test_noise_enters_every_lead_frame_and_no_context(rng):
+    model = make("crps_ensemble")
+    shake(model, rng)
+    frames, known = data(model, rng)
+    one, two = (np.asarray(model.forecast(frames[:, :4], known, [seed, seed])) for seed in (1, 2))
+    assert (np.abs(one - two).max(axis=(2, 3, 4)) > 1e-4).all()
+    noise = np.asarray(model._noise(frames[:, :4], np.array([1, 2])))
+    assert noise.shape == (2, 7, 9, 11, 6) and not noise[:, :4].any() and noise[:, 4:].std() > 0.9
+    assert (noise[:, 4:, ..., 2:] == noise[:, 4:5, :1, :1, 2:]).all()  # the numbers of a whole forecast
+
+
+@pytest.mark.slow
+def test_spread_becomes_that_of_the_truth(rng):
+    """x(t+1) = x(t) + noise of deviation 0.5, the same at all points: what cannot be known shall be the spread."""
+    settings = [
+        "filters=8",
+        "kernel_size=1",
+        "lr=0.01",
+        "lr_schedule=constant",
+        "fairness=1",
+        "noise_channels=0",
+    ]
+    model = make(
+        "crps_ensemble",
+        height=2,
+        width=3,
+        variables=("2t",),
+        known=(),
+        context=2,
+        lead=2,
+        overrides=[*settings, "nz=2"],
+    )
+    (phase,) = model.phases(1)
+    phase.optimizer.build(phase.variables)
+
+    @tf.function
+    def step(frames, number):
+        with tf.GradientTape() as tape:
+            loss = phase.loss(frames, empty, number, 64 * number + tf.range(64))["loss"]
+        phase.optimizer.apply(tape.gradient(loss, [v.value for v in phase.variables]), phase.variables)
+
+    empty = np.zeros((64, 4, 2, 3, 0), np.float32)
+    for number in range(600):
+        walks = np.cumsum(0.5 * rng.normal(size=(64, 4, 1, 1, 1)), axis=1)
+        step(np.broadcast_to(walks, (64, 4, 2, 3, 1)).astype(np.float32), tf.constant(number))
+    context = np.zeros((2000, 2, 2, 3, 1), np.float32)
+    ensemble = np.asarray(model.forecast(context, np.zeros((2000, 4, 2, 3, 0), np.float32), np.arange(2000)))
+    np.testing.assert_allclose(ensemble.std(axis=0)[:, 0, 0, 0], [0.5, 0.5 * np.sqrt(2)], rtol=0.2)
+    assert np.abs(ensemble.mean(axis=0)).max() < 0.1
