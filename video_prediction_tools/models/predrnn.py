@@ -5,17 +5,17 @@ Learning, IEEE TPAMI 45(2), arXiv 2103.09504; numbers from the authors' code. In
 
     layers    `num_layers` (4 in the paper) cells of `num_hidden` (128) channels, convolutions of width `filter_size`
               (5) on patches of `patch_size` (4) points; see `layers.st_lstm_cell`. The memory M goes up through the
-              layers, and from the top layer to the lowest one of the next step (equations 2 and 3)
+              layers, and from the top layer to the lowest one of the next step (spatiotemporal memory flow)
     output    a convolution of width 1 on the top layer's H
 
-    L         = mean over the frames 1 .. T-1 of the loss (the one-step forecasts of the context count)
-                + decouple_beta L_decouple                                                             (section 3.3)
-    L_decouple = mean over steps, layers and channels of |cos(A dC, A dM)|, equation 5, with dC and dM the increments of
-                the two memories and A a convolution of width 1 that all layers share; it serves the training only
+    L           = L_frames + decouple_beta L_decouple
+    L_frames    = mean loss of the frames 1 .. T-1: the one-step forecasts of the context count
+    L_decouple  = mean over steps, layers and channels of |cos(A dC, A dM)|, with dC and dM the increments of the two
+                  memories and A a convolution of width 1 that all layers share (memory decoupling)
 
-Reverse scheduled sampling (section 3.4; `layers.scheduled_sampling`): in the beginning of a training half of the
-context frames, drawn for each sequence, are the model's own, later all are true ones; of the lead frames half are true
-ones in the beginning, and none later. Forecasts see the true context and then their own frames.
+Reverse scheduled sampling (`layers.scheduled_sampling`): in the beginning of a training half of the context frames,
+drawn for each sequence, are the model's own, later all are true ones; of the lead frames half are true ones in the
+beginning, and none later. Forecasts see the true context and then their own frames.
 
 Ours: the output is the change since the last frame where `residual`; the convolutions of the inputs have a bias, as in
 the paper's equations (not in the authors' code); channels that are known ahead, of the frame to be forecast, are inputs

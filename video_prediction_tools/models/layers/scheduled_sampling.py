@@ -39,10 +39,10 @@ def reverse_shown(
 ) -> Any:
     """Draw what is shown in reverse scheduled sampling: ever more of the context, ever less of the lead.
 
-    Wang et al. (2023), section 3.4, with the numbers of the authors' code. Until the step `first` each frame is shown
-    with probability 1/2; from then on a frame of the context with 1 - exp(-(step - first) / speed) / 2, and one of the
-    lead with a probability that falls in a straight line to 0 at the step `last`; from there on all of the context
-    and none of the lead.
+    Wang et al. (2023), arXiv 2103.09504, with the numbers of the authors' code. Until the step `first` each frame is
+    shown with probability 1/2; from then on a frame of the context with 1 - exp(-(step - first) / speed) / 2, and one
+    of the lead with a probability that falls in a straight line to 0 at the step `last`; from there on all of the
+    context and none of the lead.
 
     Arguments:
         first, last, speed: in steps.
@@ -54,7 +54,7 @@ def reverse_shown(
     step = ops.cast(step, "float32")
     risen = 1.0 - 0.5 * ops.exp(-ops.maximum(step - first, 0.0) / speed)
     context = ops.where(step < last, risen, ops.ones_like(risen))
-    lead = ramp(step, first, last, start=0.5, end=0.0)
+    lead = ops.where(step < last, ramp(step, first, last, start=0.5, end=0.0), 0.0)
     return draw_shown(context_frames, lead_frames, batch, seed, context, lead)
 
 

@@ -9,7 +9,7 @@ EPSILON = 1e-12
 
 
 class STLSTMCell(keras.layers.Layer):
-    """One step of a spatiotemporal LSTM (Wang et al. 2023, equation 3), with * for convolutions.
+    """One step of a spatiotemporal LSTM (Wang et al. 2023, arXiv 2103.09504), with * for convolutions.
 
         g, i, f    = tanh, sigmoid, sigmoid(W_x * X_t + W_h * H_{t-1} + b)        the first memory, C, is of its layer
         dC         = i g,       C_t = sigmoid(f + 1) C_{t-1} + dC
@@ -93,7 +93,7 @@ def _updated(memory: Any, gates: Any) -> tuple[Any, Any]:
 def alignment(first: Any, second: Any) -> Any:
     """Return how far two increments point the same way: |cosine| over the grid, mean over the channels, [B] float32.
 
-    Wang et al. (2023), equation 5 (a sum over the channels there, a mean in the authors' code).
+    The memory decoupling of Wang et al. (2023; a sum over the channels there, a mean in the authors' code).
 
     Arguments:
         first, second: [B, h, w, F].
