@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_models import data, make, shake
 
 from video_prediction_tools.models.layers.scheduled_sampling import (
     choose,
@@ -79,3 +80,43 @@ def test_each_sequence_gets_its_own_kind_of_frame(rng):
     true, own = rng.normal(size=(2, 3, 2, 2, 1)).astype(np.float32)
     chosen = np.asarray(choose(np.array([1.0, 0.0, 1.0], np.float32), true, own))
     np.testing.assert_array_equal(chosen, [true[0], own[1], true[2]])
+
+
+@pytest.mark.parametrize("name", ["convLSTM", "convLSTM_gan"])
+def test_convlstm_is_shown_true_frames_of_the_lead(rng, name):
+    model = make(name, overrides=["schedule_sampling_k=10"])
+    shake(model, rng)
+    frames, known = data(model, rng)
+    own = np.asarray(model.roll_out(frames[:, :4], known))
+    shown = np.array([[1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 0, 1]], np.float32)
+    sampled = np.asarray(model.roll_out(frames, known, shown))
+    np.testing.assert_allclose(sampled[0], own[0], atol=1e-6)
+    np.testing.assert_allclose(sampled[1, :5], own[1, :5], atol=1e-6)
+    assert np.abs(sampled[1, 5] - own[1, 5]).max() > 1e-3
+    # its own frame, given to it as true, makes no difference
+    again = frames.copy()
+    again[:, 5] = own[:, 4]
+    np.testing.assert_allclose(np.asarray(model.roll_out(again, known, shown)), own, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["convLSTM", "convLSTM_gan"])
+def test_convlstm_samples_in_training_only(rng, name):
+    plain, sampling = (make(name, overrides=[f"schedule_sampling_k={k}"]) for k in (0, 10))
+    shake(plain, rng)
+    for mine, theirs in zip(sampling.variables, plain.variables, strict=True):
+        mine.assign(theirs)
+    frames, known = data(plain, rng)
+    seeds = SEEDS[:2]
+
+    def losses(model, step):
+        return [float(phase.loss(frames, known, step, seeds)["loss"]) for phase in model.phases(10)]
+
+    def validation(model):
+        return float(model.validation_loss(frames, known, seeds))
+
+    # nearly all frames are shown at the first step, none later
+    assert all(
+        abs(one - other) > 1e-5 for one, other in zip(losses(sampling, 0), losses(plain, 0), strict=True)
+    )
+    assert losses(sampling, 10_000) == pytest.approx(losses(plain, 10_000), rel=1e-5)
+    assert validation(sampling) == pytest.approx(validation(plain), rel=1e-6)

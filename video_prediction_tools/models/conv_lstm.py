@@ -15,20 +15,34 @@ from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionM
 from video_prediction_tools.models.hparams import CommonHparams, hparam
 from video_prediction_tools.models.layers.conv_lstm_cell import ConvLSTMCell
 from video_prediction_tools.models.layers.patches import from_patches, to_patches
+from video_prediction_tools.models.layers.scheduled_sampling import choose, forecast_shown
 from video_prediction_tools.models.losses import reconstruction_loss
 from video_prediction_tools.models.optimizers import adam
 
 
 @dataclass
-class ConvLSTMHparams(CommonHparams):
-    """Hyper-parameters of convLSTM."""
+class ConvLSTMStackHparams(CommonHparams):
+    """Hyper-parameters of the network."""
 
     filters: list[int] = hparam([32, 32], "state channels of each layer", low=1, high=4096, entries=1)
     kernel_size: int = hparam(3, "width of the convolutions, in patches", low=1, high=31)
     patch_size: int = hparam(1, "grid points per patch, in each direction", low=1, high=64)
     residual: bool = hparam(True, "the output is added to the last frame, instead of being the next frame")
+
+
+@dataclass
+class ConvLSTMHparams(ConvLSTMStackHparams):
+    """Hyper-parameters of convLSTM: those of the network and of its training."""
+
     context_loss_weight: float = hparam(
         0.0, "weight of the one-step forecasts within the context in the loss", low=0.0, high=100.0
+    )
+    schedule_sampling_k: float = hparam(
+        0.0,
+        "k, in steps: in training, true frames are shown to the forecast with probability k / (k + exp(step / k)); "
+        "0: never",
+        low=0.0,
+        high=1e7,
     )
 
 
@@ -57,28 +71,51 @@ class ConvLSTM(VideoPredictionModel):
             depth, 1, name="output", kernel_initializer="zeros" if hparams.residual else "glorot_uniform"
         )
 
-    def roll_out(self, context: Any, known: Any) -> Any:
-        """Return the one-step forecasts of the context and the forecast: frames 1 .. Tc+Tl-1, [B, Tc+Tl-1, H, W, C]."""
+    def roll_out(self, frames: Any, known: Any, shown: Any = None) -> Any:
+        """Return the one-step forecasts of the context and the forecast: frames 1 .. Tc+Tl-1, [B, Tc+Tl-1, H, W, C].
+
+        Arguments:
+            frames: [B, Tc, H, W, C], or [B, Tc+Tl, H, W, C] where some of the lead are `shown`.
+            known: [B, Tc+Tl, H, W, K].
+            shown: [B, Tc+Tl-1], 1 where a true frame of the lead is fed instead of its own (see
+                `scheduled_sampling.draw_shown`; that is not asked within the context); None: none is.
+        """
         spec, patch = self.spec, self.hparams.patch_size
+        context = frames[:, : spec.context_frames]
         context_patches = to_patches(context, patch)
         known_patches = to_patches(known, patch) if known.shape[-1] else None
         states: list[Any] = [cell.initial_state(context_patches[:, 0]) for cell in self.cells]
-        frame, frames = context[:, 0], []
+        frame, made = context[:, 0], []
         for step in range(spec.context_frames + spec.lead_frames - 1):
             if step < spec.context_frames:
                 frame, patches = context[:, step], context_patches[:, step]
             else:
+                if shown is not None:
+                    frame = choose(shown[:, step], frames[:, step], frame)
                 patches = to_patches(frame, patch)
             if known_patches is not None:
                 patches = ops.concatenate([patches, known_patches[:, step + 1]], axis=-1)
-            for index, cell in enumerate(self.cells):
-                states[index] = cell(cell.project(patches), states[index])
-                patches = states[index][0]
-            change = from_patches(self.output_convolution(patches), patch, spec.height, spec.width)
-            change = ops.cast(change, frame.dtype)
-            frame = frame + change if self.hparams.residual else change
-            frames.append(frame)
-        return ops.stack(frames, axis=1)
+            frame = self.advance(frame, patches, states)
+            made.append(frame)
+        return ops.stack(made, axis=1)
+
+    def advance(self, frame: Any, inputs: Any, states: list[Any]) -> Any:
+        """Return the next frame [B, H, W, C], and put the new states into `states`.
+
+        Arguments:
+            frame: the last frame, [B, H, W, C].
+            inputs: of the first layer, in patches: [B, h, w, channels].
+            states: of all layers.
+        """
+        for index, cell in enumerate(self.cells):
+            states[index] = cell(cell.project(inputs), states[index])
+            inputs = states[index][0]
+        spec = self.spec
+        change = from_patches(
+            self.output_convolution(inputs), self.hparams.patch_size, spec.height, spec.width
+        )
+        change = ops.cast(change, frame.dtype)
+        return frame + change if self.hparams.residual else change
 
     def forecast(self, context: Any, known: Any, seed: Any = 0) -> Any:
         """Forecast the lead frames; convLSTM is deterministic and does not use `seed`."""
@@ -94,7 +131,16 @@ class ConvLSTM(VideoPredictionModel):
         return self._forecast_loss(self.forecast(context, known, seed), frames)
 
     def _loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
-        return self._loss_of(self.roll_out(frames[:, : self.spec.context_frames], known), frames)
+        return self._loss_of(self._training_roll_out(frames, known, step, seed), frames)
+
+    def _training_roll_out(self, frames: Any, known: Any, step: Any, seed: Any) -> Any:
+        """Roll out with scheduled sampling."""
+        spec, k = self.spec, self.hparams.schedule_sampling_k
+        if not k:
+            return self.roll_out(frames, known)
+        rows = ops.shape(frames)[0]
+        shown = forecast_shown(spec.context_frames, spec.lead_frames, rows, step, seed, k)
+        return self.roll_out(frames, known, shown)
 
     def _loss_of(self, rolled: Any, frames: Any) -> dict[str, Any]:
         split = self.spec.context_frames - 1

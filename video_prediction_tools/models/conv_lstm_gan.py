@@ -78,7 +78,7 @@ class ConvLSTMGAN(ConvLSTM):
             self.discriminator.after_step()
 
     def _generator_loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
-        rolled = self.roll_out(frames[:, : self.spec.context_frames], known)
+        rolled = self._training_roll_out(frames, known, step, seed)
         parts = self._loss_of(rolled, frames)
         loss = self.hparams.recon_weight * parts.pop("loss")
         if self.discriminator:
@@ -88,7 +88,7 @@ class ConvLSTMGAN(ConvLSTM):
         return {"loss": loss, **parts}
 
     def _discriminator_loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
-        rolled = ops.stop_gradient(self.roll_out(frames[:, : self.spec.context_frames], known))
+        rolled = ops.stop_gradient(self._training_roll_out(frames, known, step, seed))
         kind = self.hparams.gan_loss_type
         judgements, _ = self.discriminator(ops.concatenate([frames, self._with_forecast(frames, rolled)]))
         true, faked = ops.split(judgements, 2)

@@ -20,7 +20,7 @@ from typing import Any
 from keras import ops
 
 from video_prediction_tools.models.base import Phase
-from video_prediction_tools.models.conv_lstm import ConvLSTM, ConvLSTMHparams
+from video_prediction_tools.models.conv_lstm import ConvLSTM, ConvLSTMStackHparams
 from video_prediction_tools.models.hparams import hparam
 from video_prediction_tools.models.layers.noise import mix, normal
 from video_prediction_tools.models.losses import almost_fair_crps
@@ -28,8 +28,8 @@ from video_prediction_tools.models.optimizers import adam
 
 
 @dataclass
-class CRPSEnsembleHparams(ConvLSTMHparams):
-    """Hyper-parameters of crps_ensemble (`loss_fun` and `context_loss_weight` have no effect)."""
+class CRPSEnsembleHparams(ConvLSTMStackHparams):
+    """Hyper-parameters of crps_ensemble (`loss_fun` has no effect)."""
 
     members: int = hparam(2, "forecasts of each sequence in training, M", low=2, high=64)
     fairness: float = hparam(

@@ -201,7 +201,7 @@ class PredRNN(VideoPredictionModel):
 
     def _loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
         hparams = self.hparams
-        shown = self._shown(frames.shape[0], step, seed)
+        shown = self._shown(ops.shape(frames)[0], step, seed)
         made, alignments = self.roll_out(frames, known, shown, decouple=self.adapter is not None)
         error = self._error(made, frames[:, 1:])
         if self.adapter is None:
