@@ -91,6 +91,12 @@ SMALL = {
         variants=[["residual=false", "N_S=2"], ["N_S=3", "N_T=3"]],
         learnt=["lr=0.005", "hid_S=16", "hid_T=32", "N_S=2"],
     ),
+    "vae": Small(
+        ["filters=6,6", "nz=3", "latent_filters=4", "kl_anneal_steps="],
+        variants=[["patch_size=2", "residual=false"]],
+        # codes that say nothing, since the forecast draws its own
+        learnt=["lr=0.01", "filters=24,24", "kl_weight=1"],
+    ),
 }
 
 

@@ -11,7 +11,7 @@ from video_prediction_tools.errors import InputError
 from video_prediction_tools.models.layers.cdna import apply_kernels, cdna_kernels, warp
 from video_prediction_tools.models.layers.instance_norm import EPSILON, InstanceNormalization
 from video_prediction_tools.models.layers.savp_generator import NormalizedConvLSTMCell, field_means
-from video_prediction_tools.models.savp import kl_divergence, number_of_scales
+from video_prediction_tools.models.savp import number_of_scales
 
 SEEDS = np.array([3, 4], np.int32)
 
@@ -117,13 +117,6 @@ def test_means_over_fields(rng, height, width):
         rows = slice(i * height // 4, -(-(i + 1) * height // 4))
         columns = slice(j * width // 4, -(-(j + 1) * width // 4))
         np.testing.assert_allclose(means[:, i, j], features[:, rows, columns].mean((1, 2)), atol=1e-5)
-
-
-def test_kl_divergence_by_hand():
-    # KL(N(1, 4) || N(0, 1)) = (1 + 4 - log 4 - 1) / 2, and 0 for N(0, 1); two steps of two numbers
-    mean, log_variance = np.zeros((1, 2, 2), np.float32), np.zeros((1, 2, 2), np.float32)
-    mean[0, 0], log_variance[0, 0] = [1.0, 1.0], np.log([4.0, 4.0])
-    assert float(kl_divergence(mean, log_variance)) == pytest.approx((4 - np.log(4)) / 2, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["savp", "savp_vae", "savp_gan"])

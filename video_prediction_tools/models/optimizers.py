@@ -6,8 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from video_prediction_tools.errors import InputError
 from video_prediction_tools.models.hparams import CommonHparams
+from video_prediction_tools.models.schedules import require_two_steps
 
 ONE_CYCLE_RISE = 0.3  # share of the steps over which the rate of a one-cycle schedule rises
 ONE_CYCLE_START = 1 / 25  # its first rate, as a share of the highest one
@@ -82,13 +82,8 @@ def adam(
     Raises:
         InputError: `decay_steps` are not two steps in their order.
     """
+    require_two_steps("decay_steps", hparams.decay_steps)
     decay = tuple(hparams.decay_steps)
-    if decay and not (len(decay) == 2 and decay[0] < decay[1]):
-        raise InputError(
-            "hyper-parameter decay_steps",
-            f"{list(decay)} are not two steps",
-            "write for example [3000, 9000]",
-        )
     rate = LearningRate(
         hparams.lr_schedule, hparams.lr, hparams.end_lr, hparams.warmup_steps, total_steps, decay or None
     )

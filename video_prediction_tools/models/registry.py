@@ -24,6 +24,7 @@ MODELS = {
     "savp_gan": "savp:SAVPGAN",
     "savp_vae": "savp:SAVPVAE",
     "simvp": "simvp:SimVP",
+    "vae": "vae:VAE",
 }
 HPARAMS = Path(__file__).parents[1] / "hparams"
 

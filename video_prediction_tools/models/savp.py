@@ -57,7 +57,7 @@ from keras import ops
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionModel, require_smallest_grid
 from video_prediction_tools.models.hparams import CommonHparams, hparam
-from video_prediction_tools.models.layers import noise
+from video_prediction_tools.models.layers import gaussian, noise
 from video_prediction_tools.models.layers.instance_norm import InstanceNormalization
 from video_prediction_tools.models.layers.savp_generator import SAVPGenerator
 from video_prediction_tools.models.layers.scheduled_sampling import choose, forecast_shown
@@ -70,7 +70,7 @@ from video_prediction_tools.models.layers.video_discriminator import (
 )
 from video_prediction_tools.models.losses import reconstruction_loss
 from video_prediction_tools.models.optimizers import adam
-from video_prediction_tools.models.schedules import ramp
+from video_prediction_tools.models.schedules import ramp_between, require_two_steps
 
 POSTERIOR, PRIOR = "vae", "prior"  # the two ways to a code; also the names of their discriminators
 
@@ -172,13 +172,8 @@ class SAVP(VideoPredictionModel):
             raise InputError(
                 "hyper-parameter xla", f"XLA cannot compile {self.model_name}", "leave it at false"
             )
-        steps = hparams.kl_anneal_steps if self.has_posterior else []
-        if steps and not (len(steps) == 2 and steps[0] < steps[1]):
-            raise InputError(
-                "hyper-parameter kl_anneal_steps",
-                f"{steps} are not two steps",
-                "write for example [500, 1000]",
-            )
+        if self.has_posterior:
+            require_two_steps("kl_anneal_steps", hparams.kl_anneal_steps)
         scales = number_of_scales(spec.height, spec.width)
         self.padding = tuple(_padding(points, scales) for points in (spec.height, spec.width))
         # edges are padded by reflection, at most by as many points as there are
@@ -328,8 +323,8 @@ class SAVP(VideoPredictionModel):
                 continue
             mean, log_variance = self._posterior(frames)
             drawn = self._drawn("posterior", batch, seed)
-            codes.append(mean + ops.exp(0.5 * log_variance) * drawn)
-            divergence = kl_divergence(mean, log_variance)
+            codes.append(gaussian.sample(mean, log_variance, drawn))
+            divergence = gaussian.divergence(mean, log_variance)
         spec, k = self.spec, self.hparams.schedule_sampling_k
         shown = forecast_shown(spec.context_frames, spec.lead_frames, batch, step, seed, k)
         # both branches in one batch: half the operations to trace
@@ -344,7 +339,7 @@ class SAVP(VideoPredictionModel):
         error = self._error(made[self.branches[0]], truth)
         parts, loss = {"l1": error}, hparams.l1_weight * error
         if divergence is not None:
-            weight = ramp(step, *hparams.kl_anneal_steps) if hparams.kl_anneal_steps else 1.0
+            weight = ramp_between(step, hparams.kl_anneal_steps)
             parts["kl"] = divergence
             loss = loss + hparams.kl_weight * weight * divergence
         for branch, discriminator in self.discriminators.items():
@@ -438,15 +433,7 @@ class Posterior(keras.layers.Layer):
             if index:
                 features = self.norms[index - 1](features)
             features = ops.leaky_relu(features, 0.2)
-        moments = ops.cast(self.moments(ops.mean(features, axis=(1, 2))), "float32")
-        mean, log_variance = ops.split(moments, 2, axis=-1)
-        return mean, ops.clip(log_variance, -10.0, 10.0)
-
-
-def kl_divergence(mean: Any, log_variance: Any) -> Any:
-    """Return KL(N(mean, exp(log_variance)) || N(0, 1)), summed over the last axis, mean over the others."""
-    each = 0.5 * (ops.square(mean) + ops.exp(log_variance) - log_variance - 1.0)
-    return ops.mean(ops.sum(each, axis=-1))
+        return gaussian.moments(self.moments(ops.mean(features, axis=(1, 2))))
 
 
 def number_of_scales(height: int, width: int) -> int:
