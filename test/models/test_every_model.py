@@ -217,6 +217,8 @@ def test_weights_are_named_apart_and_the_same_in_every_instance(name):
     paths = [variable.path for variable in make(name).variables]
     assert len(set(paths)) == len(paths)
     assert [variable.path for variable in make(name).variables] == paths
+    # here no step goes from one context frame to another: weights must not need one
+    assert [variable.path for variable in make(name, context=1, lead=1).variables] == paths
 
 
 def test_bfloat16_gives_nearly_the_same_forecast(name, rng):

@@ -66,16 +66,10 @@ class VAE(ConvLSTM):
         self.posterior = CodeDistribution(hparams, name="posterior")
         self.prior = CodeDistribution(hparams, name="prior")
 
-    def build_weights(self) -> None:
-        """Make all weights, those of the posterior too (a forecast from one frame does not use it)."""
-        spec = self.spec
-        frames = spec.context_frames + spec.lead_frames
-        grid = (spec.height, spec.width)
-        sequence = ops.zeros((1, frames, *grid, spec.channels))
-        self((sequence[:, : spec.context_frames], ops.zeros((1, frames, *grid, len(spec.known)))))
-        pairs = to_patches(ops.tile(sequence[:, :1], (1, 1, 1, 1, 2)), self.hparams.patch_size)
-        if not self.posterior.built:
-            self.posterior(pairs[:, 0], None)
+    def build(self, shapes: Any) -> None:
+        """Make the weights of the posterior, which a forecast from one context frame does not use."""
+        pair = ops.zeros((1, self.spec.height, self.spec.width, 2 * self.spec.channels))
+        self.posterior(to_patches(pair, self.hparams.patch_size), None)
 
     def forecast(self, context: Any, known: Any, seed: Any = 0) -> Any:
         """Draw one forecast of each sequence: [B, Tl, H, W, C]."""
