@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -86,7 +87,6 @@ def build_parser() -> Parser:
     )
     parser.add_argument(
         "--after",
-        default="",
         metavar="JOBID",
         help="with --submit: a job that must end well before the first",
     )
@@ -288,11 +288,23 @@ def _scripts_dir(options: argparse.Namespace) -> Path | None:
         raise InputError("--scripts_dir", str(error), f"give {kinds.PATH.form}") from None
 
 
+def _after(options: argparse.Namespace) -> str:
+    """Return the id of the job that the first one shall wait for, or ''."""
+    after = options.after
+    if after is None:
+        return ""
+    if not re.fullmatch(r"\d+(_\d+)?", after, re.ASCII):  # sbatch would take conditions and further jobs, too
+        raise InputError("--after", f"{after!r} is not the id of a job", "give the number that sbatch said")
+    if not options.submit:
+        raise InputError("--after", "nothing is submitted", "give --submit, too")
+    return after
+
+
 def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None:
     """Gather the answers of a step or of all, and write, print, compare, submit or only check the scripts."""
     flags = {name: value for name, value in vars(options).items() if name in answers.NAMES}
     given = answers.given(options.answers, flags, options.set)
-    own_directory = _scripts_dir(options)
+    own_directory, after = _scripts_dir(options), _after(options)
     interactive = write and not options.no_input and sys.stdin.isatty() and sys.stdout.isatty()
     step = step or given.step
     if step is None and not interactive:
@@ -309,6 +321,8 @@ def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None
         else answers.collect(Context(machine, chain, chain[0]), given, None)
     )
     context = collected.context
+    if after and not any(map(machine.runs_with_slurm, chain)):
+        raise InputError("--after", f"no job is submitted here (machine {machine.name})", "leave it out")
     for remark in collected.remarks:
         print(remark, file=sys.stderr)
     costs = _within_limits(context)
@@ -333,7 +347,7 @@ def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None
         for path in (*script.beside, script.path):
             print(f"{'wrote' if path in written else 'unchanged'}: {path}")
     if options.submit and (not interactive or options.yes or prompts.may_submit(list(scripts))):
-        _submit(context, scripts, options.after)
+        _submit(context, scripts, after)
         return
     print("next:" if len(scripts) == 1 else "next, in this order:")
     for name, script in scripts.items():

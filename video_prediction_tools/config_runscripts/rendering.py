@@ -1,10 +1,11 @@
 """From answers to the bytes of scripts and of the files beside them."""
 
 import hashlib
+import os
 import re
 import shlex
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import Any
 
 from video_prediction_tools import __version__
 from video_prediction_tools.config_runscripts import answers as answering
-from video_prediction_tools.config_runscripts import containers, settings, walltime
+from video_prediction_tools.config_runscripts import containers, kinds, settings, walltime
 from video_prediction_tools.config_runscripts.context import Context
 from video_prediction_tools.config_runscripts.profiles import REPOSITORY
 from video_prediction_tools.config_runscripts.questions import asked_by
 from video_prediction_tools.config_runscripts.steps import STEPS
 from video_prediction_tools.errors import InputError, did_you_mean
+from video_prediction_tools.metadata.files import TEMPORARY_SUFFIX
 
 TEMPLATES = REPOSITORY / "templates"
 GENERATOR = Path(__file__).with_name("generate_runscript.py")
@@ -59,7 +61,7 @@ def render(context: Context, step_name: str, scripts: Path) -> Script:
         scripts: directory that it is for.
 
     Raises:
-        InputError: a value cannot stand where a template puts it.
+        InputError: a value cannot stand where a template puts it, or the name of a file is too long.
     """
     context.step = step_name
     step, answers = STEPS[step_name], context.answers[step_name]
@@ -72,6 +74,13 @@ def render(context: Context, step_name: str, scripts: Path) -> Script:
         text = answering.as_json(content)
         paths[name] = path.with_suffix(f".{name}.{_digest(text, 8)}.json")
         beside[paths[name]] = text
+    _require_names_that_fit([path, *beside])
+    if context.slurm and "%" in str(scripts):
+        raise InputError(
+            scripts,
+            "holds '%', which Slurm replaces in the name of a log",
+            "put the clone elsewhere, or give another --scripts_dir",
+        )
     values = (
         {question.name: None for question in asked_by(step_name)}
         | {"nodes": 1, "tasks": 1}
@@ -107,6 +116,21 @@ def render(context: Context, step_name: str, scripts: Path) -> Script:
     launcher = "sbatch" if context.slurm else "bash"
     command = f"{launcher} {shlex.quote(str(path))}"
     return Script(path, text, beside, command, scripts / "logs" if context.slurm else None)
+
+
+def _require_names_that_fit(files: Iterable[Path]) -> None:
+    """Refuse files that no file system could take, also under the names that they have while they are written."""
+    for file in files:
+        temporary = file.with_name(f".{file.name}{TEMPORARY_SUFFIX}")
+        if (
+            len(os.fsencode(temporary.name)) > kinds.LONGEST_NAME
+            or len(os.fsencode(temporary)) > kinds.LONGEST_PATH
+        ):
+            raise InputError(
+                file,
+                "is longer than a name or a path can be",
+                "take a shorter exp_id, or another --scripts_dir",
+            )
 
 
 def _warn_seconds(time: str | None) -> int | None:
