@@ -7,6 +7,7 @@ import xarray as xr
 from scores.probability import crps_for_ensemble
 from small_models import data, make, shake
 
+from video_prediction_tools.errors import InputError
 from video_prediction_tools.models.losses import almost_fair_crps, variable_weights
 
 
@@ -86,3 +87,10 @@ def test_spread_becomes_that_of_the_truth(rng):
     ensemble = np.asarray(model.forecast(context, np.zeros((2000, 4, 2, 3, 0), np.float32), np.arange(2000)))
     np.testing.assert_allclose(ensemble.std(axis=0)[:, 0, 0, 0], [0.5, 0.5 * np.sqrt(2)], rtol=0.2)
     assert np.abs(ensemble.mean(axis=0)).max() < 0.1
+
+
+def test_without_noise_it_is_refused():
+    with pytest.raises(InputError, match="all members would be the same"):
+        make("crps_ensemble", overrides=["nz=0", "noise_channels=0"])
+    with pytest.raises(InputError, match="crps_ensemble with patch_size 19 needs at least"):
+        make("crps_ensemble", overrides=["patch_size=19"])

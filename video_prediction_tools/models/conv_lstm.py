@@ -6,7 +6,7 @@ into a second stack), patches (section 3.1 of the paper), a residual output, and
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -54,12 +54,15 @@ class ConvLSTM(VideoPredictionModel):
     """
 
     Hparams = ConvLSTMHparams
+    model_name: ClassVar[str] = "convLSTM"
 
-    def __init__(self, spec: DataSpec, hparams: ConvLSTMHparams):
+    def __init__(self, spec: DataSpec, hparams: ConvLSTMStackHparams):
         super().__init__(spec, hparams, name="convLSTM")
         # edges are padded by reflection, at most by as many points as there are
         require_smallest_grid(
-            spec, max(2, -(-hparams.patch_size // 2)), f"convLSTM with patch_size {hparams.patch_size}"
+            spec,
+            max(2, -(-hparams.patch_size // 2)),
+            f"{self.model_name} with patch_size {hparams.patch_size}",
         )
         self.cells = [
             ConvLSTMCell(filters, hparams.kernel_size, name=f"cell_{index}")

@@ -47,6 +47,7 @@ class ConvLSTMGAN(ConvLSTM):
     """convLSTM with a video discriminator; see the module's text."""
 
     Hparams = ConvLSTMGANHparams
+    model_name = "convLSTM_gan"
 
     def __init__(self, spec: DataSpec, hparams: ConvLSTMGANHparams):
         super().__init__(spec, hparams)

@@ -19,7 +19,8 @@ from typing import Any
 
 from keras import ops
 
-from video_prediction_tools.models.base import Phase
+from video_prediction_tools.errors import InputError
+from video_prediction_tools.models.base import DataSpec, Phase
 from video_prediction_tools.models.conv_lstm import ConvLSTM, ConvLSTMStackHparams
 from video_prediction_tools.models.hparams import hparam
 from video_prediction_tools.models.layers.noise import mix, normal
@@ -43,7 +44,14 @@ class CRPSEnsemble(ConvLSTM):
     """convLSTM with noise, trained on the CRPS; see the module's text."""
 
     Hparams = CRPSEnsembleHparams
+    model_name = "crps_ensemble"
     stochastic = True
+
+    def __init__(self, spec: DataSpec, hparams: CRPSEnsembleHparams):
+        super().__init__(spec, hparams)
+        if not hparams.noise_channels + hparams.nz:
+            what = "noise_channels and nz are both 0: all members would be the same"
+            raise InputError("hyper-parameters", what, "give one of them 1 or more")
 
     def forecast(self, context: Any, known: Any, seed: Any = 0) -> Any:
         """Draw one forecast of each sequence: [B, Tl, H, W, C]."""

@@ -62,7 +62,7 @@ def almost_fair_crps(ensemble: Any, truth: Any, fairness: float, weights: np.nda
     ensemble, truth = ops.cast(ensemble, "float32"), ops.cast(truth, "float32")
     members = ensemble.shape[0]
     error = ops.mean(ops.abs(ensemble - truth[None]) * weights)
-    # each pair once: the distances of a member to those that lie 1, 2, .. places behind it, around the circle
+    # the distances of a member to those that lie 1, 2, .. places behind it, around the circle
     distances = [
         ops.mean(ops.abs(ensemble - ops.roll(ensemble, shift, axis=0)) * weights)
         for shift in range(1, members)

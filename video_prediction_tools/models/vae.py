@@ -16,9 +16,10 @@ The loss is
 
 over the lead frames, `kl_weight` rising from 0 between the steps `kl_anneal_steps`.
 
-Ours: SVG-LP feeds true frames to the decoder in training, has a convolutional encoder and decoder around vector LSTMs,
-and a fixed kl_weight. The VAE of the original AMBS sees the truth in its forecasts and has no state: nothing of it is
-kept but names of hyper-parameters.
+Ours: SVG-LP feeds true frames to the decoder in training and has the KL loss at every step, ours at the lead frames
+(a code describes the true change from x_t to x_{t+1}, also where the decoder stands at a forecast of x_t); SVG-LP has
+a convolutional encoder and decoder around vector LSTMs, and a fixed kl_weight. The VAE of the original AMBS sees the
+truth in its forecasts and has no state: nothing of it is kept but names of hyper-parameters.
 """
 
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class VAE(ConvLSTM):
     """Video VAE with a learned prior; see the module's text."""
 
     Hparams = VAEHparams
+    model_name = "vae"
     stochastic = True
 
     def __init__(self, spec: DataSpec, hparams: VAEHparams):

@@ -4,7 +4,7 @@ from typing import Any
 
 from keras import ops
 
-LOG_VARIANCES = (-10.0, 10.0)  # a deviation of less than 1 % of a code's, or over 150 of them, is an accident
+LOG_VARIANCES = (-10.0, 10.0)  # a deviation of less than 1 % of a code's, or over 140 of them, is an accident
 
 
 def moments(parameters: Any) -> tuple[Any, Any]:
