@@ -15,6 +15,8 @@ from video_prediction_tools.training.checkpoints import best_file, last_file
 from video_prediction_tools.training.distribution import Cluster
 from video_prediction_tools.training.experiment import note_results, plan, recorded
 
+# savp_vae and savp_gan are parts of savp, and as slow to trace
+MODELS = [name for name in registry.names() if name not in ("savp_vae", "savp_gan")]
 SETTINGS = [
     "context_frames=2",
     "batch_size=8",
@@ -67,7 +69,7 @@ def forecast(directory, prepared):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", MODELS)
 def test_stopped_and_gone_on_it_is_the_same(name, prepared, tmp_path):
     """Bit for bit: weights, optimizers of all phases, running means, what `after_step` changes, random numbers."""
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
@@ -135,9 +137,7 @@ print("RESULT", json.dumps(result))
 @pytest.mark.slow
 def test_two_replicas_lose_what_one_does():
     """The losses of three steps, every part of them: shares of a batch get the noise that they get in the whole."""
-    settings = {
-        name: [*small(name), "known_channels=", "batch_size=4", "ema_decay=0"] for name in registry.names()
-    }
+    settings = {name: [*small(name), "known_channels=", "batch_size=4", "ema_decay=0"] for name in MODELS}
     done = subprocess.run(
         [sys.executable, "-c", REPLICAS, json.dumps(settings)],
         capture_output=True,
