@@ -23,7 +23,9 @@ class InputError(Exception):
         self.where, self.what, self.remedy = str(where), what, remedy
 
     def __str__(self) -> str:
-        return " ".join(f"{self.where}: {self.what}; {self.remedy}".split())
+        line = " ".join(f"{self.where}: {self.what}; {self.remedy}".split())
+        # a value that is named must not clear the screen, or turn the line round
+        return "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
 
 
 class StoppedEarly(Exception):

@@ -1,19 +1,23 @@
 """Values that a shell, Slurm or a template could take for more than text: refused, or handed on as they are."""
 
+import functools
 import itertools
 import json
+import math
 import os
 import re
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from earlier_steps import DATA, EXP, chain
 
-from video_prediction_tools.config_runscripts import answers, profiles, rendering
+from video_prediction_tools.config_runscripts import answers, generate_runscript, profiles, rendering
 from video_prediction_tools.config_runscripts.context import Context
 from video_prediction_tools.config_runscripts.questions import QUESTIONS, asked_by
+from video_prediction_tools.config_runscripts.steps import STEPS
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata import names
 
@@ -36,7 +40,8 @@ NASTY = (
     # what Slurm, printf and Jinja replace
     "%j", "%j %x", "%s%n", "%", "{{ step }}", "{{ 7 * 7 }}", "{% raw %}", "{# x #}", "{{",
     # other scripts, and more than a name can hold
-    "ü", "e\u0301", "日本語", "مرحبا", "\u202egpj.sh", "\u200b", "😀", "x" * 300, "ü" * 150, "a/" * 3000,
+    "ü", "e\u0301", "日本語", "مرحبا", "\u202egpj.sh", "\u200b", "😀", "x" * 250, "x" * 300, "ü" * 120, "ü" * 150,
+    "a/" * 3000,
     # what JSON, TOML or a prompt could take for another thing
     "null", "None", "true", "0", "1e400", "nan", "(table)", "[]", "a,b", "a:b", "2019-02-30", "../../x",
 )  # fmt: skip
@@ -56,13 +61,24 @@ def dressed(kind, value):
     }.get(kind.name, [value])
 
 
-def meant(kind, value, folder):
-    """Return the words that a taken answer stands for."""
-    if kind.name == "path" or (kind.name == "path or table" and isinstance(value, str)):
-        return [os.path.normpath(os.path.join(folder, os.path.expanduser(value)))]
+def is_meant(kind, answer, taken, folder):
+    """Say whether what was taken is what an answer stands for."""
+    if kind.name == "path" or (kind.name == "path or table" and isinstance(answer, str)):
+        return taken == os.path.normpath(os.path.join(folder, os.path.expanduser(answer)))
+    if kind.name == "path or table":
+        return taken == answer
     if kind.name == "words":
-        return (value if isinstance(value, str) else value[0]).replace(",", " ").split()
-    return None
+        return taken == (answer if isinstance(answer, str) else answer[0]).replace(",", " ").split()
+    if kind.name in ("pairs", "sweep"):
+        if isinstance(answer, dict):
+            (values,) = answer.values()
+            answer = [f"key={one}" for one in (values if isinstance(values, list) else [values])]
+        return taken == (answer.split() if isinstance(answer, str) else answer)
+    if kind.name in ("name", "sbatch"):
+        return taken == answer.strip()
+    if kind.name == "experiment":
+        return taken == answer or re.fullmatch(rf"\d{{8}}T\d{{6}}_\w+_{re.escape(answer)}", taken)
+    return not any(map(is_nasty, strings(taken)))  # a number, a date or one of a few words
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +100,10 @@ def place(tmp_path_factory):
         for empty in ("home", "empty"):
             (place / empty).mkdir()
         (place / "stand_ins").mkdir()
-        for name in ("python", "mpirun", "srun", "apptainer"):
+        for name in ("python", "mpirun", "srun", "apptainer", "sbatch", "squeue", "salloc"):
             program = place / "stand_ins" / name
-            program.write_text('#!/bin/bash\nprintf "%s\\0" "$#" "${0##*/}" "$@" >>"$CALLS"\n')
+            said = '[[ "${0##*/} $*" != "sbatch --parsable "* ]] || echo 18\nexit "${CODE:-0}"\n'
+            program.write_text('#!/bin/bash\nprintf "%s\\0" "$#" "${0##*/}" "$@" >>"$CALLS"\n' + said)
             program.chmod(0o755)
         (place / "functions").write_text("module() { :; }\nsleep() { :; }\n")
         split = {
@@ -186,7 +203,7 @@ def verdicts(place, where_asked):
             question, (step, values) = QUESTIONS[number], uses[0]
             seen = verdicts[number] = []
             for answer in (one for value in NASTY for one in dressed(question.kind, value)):
-                for folder in ("directories", "files"):
+                for folder in ("directories", "files") if "path" in question.kind.name else ("files",):
                     patch.chdir(place / folder)
                     given = {**values, question.name: answer}
                     if question.name in ("data_name", "exp_id") and isinstance(answer, str):
@@ -212,20 +229,45 @@ def test_every_question_is_tried(where_asked):
 def test_each_value_is_refused_with_a_reason_or_taken(verdicts, place, monkeypatch):
     monkeypatch.setenv("HOME", str(place / "home"))
     for number, seen in verdicts.items():
+        question = QUESTIONS[number]
         for answer, folder, verdict in seen:
             if verdict is None:
-                assert answer == "", (QUESTIONS[number].name, answer)  # no answer, where that is one
+                assert answer == "", (question.name, answer)  # no answer, where that is one
             elif isinstance(verdict, InputError):
                 line = str(verdict)
-                assert verdict.what and verdict.remedy and "\n" not in line, (QUESTIONS[number].name, answer)
-            elif (words := meant(QUESTIONS[number].kind, answer, place / folder)) is not None:
-                found = verdict if isinstance(verdict, list) else [verdict]
-                assert [str(one) for one in found] == words, (QUESTIONS[number].name, answer)
+                assert verdict.what and verdict.remedy, (question.name, answer)
+                assert line.isprintable(), (question.name, answer)
+            else:
+                assert is_meant(question.kind, answer, verdict, place / folder), (question.name, answer)
+
+
+def test_flags_and_settings_hand_on_what_was_typed():
+    parser = generate_runscript.build_parser()
+    for name in answers.NAMES:
+        for value in NASTY:
+            options = parser.parse_args([f"--{name}={value}"])
+            if value == "--":  # argparse of Python 3.11 drops it
+                options.words = ["check", "extract"]
+                with pytest.raises(InputError, match=f"^--{name}: "):
+                    generate_runscript.main(options)
+            else:
+                assert getattr(options, name) in (value, [value]), (name, value)
+            (setting,) = parser.parse_args([f"--set={name}={value}"]).set
+            assert answers.given(None, {}, [setting]).values == {name: value}
 
 
 # --- in scripts that are run ----------------------------------------------------------------------
 
 MOST_LISTS = 30  # the values of a list are shared out to so many scripts
+NO_FLAGS = ("account", "partition", "base_dir", "venv", "tf_container", "data_name", "exp_id", "sweep")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def templates_read_once():
+    """Keep the parsed templates: reading them is four fifths of the time that a script takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rendering, "_environment", functools.cache(rendering._environment))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -240,14 +282,10 @@ def taken(verdicts):
             # a place to write to, and an environment, must be one of those that were made for this
             name = QUESTIONS[number].name
             if name not in ("base_dir", "venv") or (Path(verdict) / "bin" / "activate").exists():
-                values[repr(verdict)] = as_answer(QUESTIONS[number], answer, verdict)
+                # what was taken, and not the answer: a path depends on the folder that it was given in
+                values[repr(verdict)] = verdict if "path" in QUESTIONS[number].kind.name else answer
         taken[number] = list(values.values())
     return taken
-
-
-def as_answer(question, answer, verdict):
-    """Return the answer, an absolute path where it is one (it was taken in one of two folders)."""
-    return verdict if question.kind.name in ("path", "path or table") else answer
 
 
 def strings(value):
@@ -263,31 +301,51 @@ def is_nasty(text):
     return not re.fullmatch(r"[\w./:=-]+", text, re.ASCII) or text.startswith("-") or len(text) > 200
 
 
-def groups(step, taken, where_asked, variant):
-    """Return lists of answers for one variant of a step; in each, all questions have nasty values."""
-    asked = [
-        n for n, uses in where_asked.items() if any(same_use(use, step, variant) for use in uses) and taken[n]
-    ]
-    lists = {n: shared_out(taken[n]) if QUESTIONS[n].kind.several else taken[n] for n in asked}
-    for number in range(max(map(len, lists.values()), default=0)):
-        yield {n: values[number % len(values)] for n, values in lists.items()}
+def groups(step, variant, taken, where_asked):
+    """Return tables of nasty answers for a variant of a step; together they have all values of all questions."""
+    variants = SENSIBLE[step]
+    asked = []
+    for number, uses in where_asked.items():
+        there = [n for n in range(len(variants)) if any(is_use(use, step, variants[n]) for use in uses)]
+        # what several variants ask is quoted in the same line; a sweep writes lines of its own
+        if variant in there and (variant == there[0] or QUESTIONS[number].name in ("base_dir", "sweep")):
+            asked.append(number)
+    lists = {
+        QUESTIONS[n].name: shared_out(taken[n]) if QUESTIONS[n].kind.several else taken[n]
+        for n in asked
+        if taken[n]
+    }
+    data_names, exp_ids = lists.pop("data_name", []), lists.pop("exp_id", [])
+    lists.pop("hparams" if "sweep" in variants[variant] else "sweep", None)
+    for number in range(max(map(len, lists.values()))):
+        group = {name: values[number % len(values)] for name, values in lists.items()}
+        own = Path(group["base_dir"]).name  # there, a data set and an experiment have the same name
+        group |= {
+            name: own for name, known in (("data_name", data_names), ("exp_id", exp_ids)) if own in known
+        }
+        yield group
 
 
 def shared_out(values):
-    """Put several answers of a list into one."""
+    """Put several answers of a list into one; nothing stands there twice."""
     lists = [as_list(value) for value in values]
     return [
-        list(itertools.chain.from_iterable(lists[n::MOST_LISTS])) for n in range(min(MOST_LISTS, len(lists)))
+        list(dict.fromkeys(itertools.chain.from_iterable(lists[n::MOST_LISTS])))
+        for n in range(min(MOST_LISTS, len(lists)))
     ]
 
 
 def as_list(value):
     if isinstance(value, dict):
-        return [f"{key}={one if isinstance(one, str) else json.dumps(one)}" for key, one in value.items()]
-    return [value] if isinstance(value, str) else value
+        return [
+            f"{key}={one}"
+            for key, ones in value.items()
+            for one in (ones if isinstance(ones, list) else [ones])
+        ]
+    return value.split() if isinstance(value, str) else value
 
 
-def same_use(use, step, variant):
+def is_use(use, step, variant):
     return use[0] == step and variant.keys() <= use[1].keys()
 
 
@@ -297,35 +355,28 @@ def rendered(machine, step, values, scripts):
     return context, rendering.render(context, step, scripts)
 
 
-def run_script(place, script, directory):
-    """Run a script with programs that say what they were given; returns their calls."""
-    directory.mkdir(exist_ok=True)
-    for path, text in script.beside.items():
+def written(script):
+    for path, text in {**script.beside, script.path: script.text}.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    script.path.parent.mkdir(parents=True, exist_ok=True)
-    script.path.write_text(script.text, encoding="utf-8")
-    calls = directory / "calls"
-    calls.write_bytes(b"")
-    done = subprocess.run(
-        ["bash", script.path],
-        cwd=directory,
-        env={
-            "PATH": f"{place / 'stand_ins'}:/usr/bin:/bin",
-            "HOME": str(place / "home"),
-            "HOSTNAME": "node",
-            "LANG": "C.UTF-8",
-            "STAND_INS": str(place / "stand_ins"),
-            "CALLS": str(calls),
-            "BASH_ENV": str(place / "functions"),
-            "SLURM_JOB_ID": "17",
-            "SLURM_ARRAY_TASK_ID": "1",
-        },
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, f"{script.path}: {done.stderr}"
+
+
+def environment(place, calls):
+    return {
+        "PATH": f"{place / 'stand_ins'}:/usr/bin:/bin",
+        "HOME": str(place / "home"),
+        "HOSTNAME": "node",
+        "LANG": "C.UTF-8",
+        "STAND_INS": str(place / "stand_ins"),
+        "CALLS": str(calls),
+        "BASH_ENV": str(place / "functions"),
+    }
+
+
+def called(calls):
+    """Return what the stand-ins noted, a list of words for each call, and forget it."""
     words = calls.read_bytes().decode("utf-8", "surrogateescape").split("\0")[:-1]
+    calls.write_bytes(b"")
     found = []
     while words:
         count = int(words[0])
@@ -334,103 +385,160 @@ def run_script(place, script, directory):
     return found
 
 
-def check(context, step, script, calls, names_of_questions):
-    """Check that each nasty answer stands unchanged where it belongs."""
-    words = [word for call in calls for word in call]
-    header = [line for line in script.text.splitlines() if line.startswith("#SBATCH")]
-    tables = [
-        json.loads(text) for path, text in script.beside.items() if not path.name.endswith(".answers.json")
-    ]
-    for name in names_of_questions:
-        value = context.answers[step][name]
-        if isinstance(value, dict):
-            assert value in tables, name
-        elif name in ("account", "partition"):
-            assert f"#SBATCH --{name}={value}" in header or not header, name
-        elif name == "base_dir":
-            assert any(word.startswith(os.path.join(value, "")) for word in words), name
-        elif name == "sweep":
-            first = {
-                pair.partition("=")[0]: pair for pair in reversed(value)
-            }  # those of the first experiment
-            assert set(first.values()) <= set(words), name
-        elif name != "venv" or not context.answers[step].get("tf_container"):
-            assert all(
-                any(text == word or word == f"{text}/bin/activate" for word in words)
-                for text in strings(value)
-            ), name
-    (text,) = (text for path, text in script.beside.items() if path.name.endswith(".answers.json"))
-    saved = {name: value for name, value in json.loads(text).items() if name not in ("step", "machine")}
-    _, same = rendered(context.machine.name, step, saved, script.path.parent)
-    assert same.text == script.text and same.beside == script.beside, "its answers file makes another script"
+def run_bash(place, directory, *words):
+    """Run bash with programs that say what they were given; returns their calls."""
+    directory.mkdir(parents=True, exist_ok=True)
+    calls = place / "calls"
+    calls.write_bytes(b"")
+    job = {"SLURM_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": "1"}
+    done = subprocess.run(
+        ["bash", *words], cwd=directory, env=environment(place, calls) | job, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{words}: {done.stderr}"
+    return called(calls)
+
+
+def programs_of(step, calls):
+    return [call for call in calls if str(rendering.PROGRAMS / STEPS[step].program) in call]
+
+
+def flags_of(step, call):
+    """Return what stands before a program's file in a call, and the words of its flags."""
+    at = call.index(str(rendering.PROGRAMS / STEPS[step].program))
+    flags = {}
+    for word in call[at + 1 :]:
+        if word.startswith("--"):
+            words = flags.setdefault(word, [])
+        else:
+            words.append(word)
+    return call[:at], flags
+
+
+def header(text):
+    """Return the options of a job script, read as sbatch does: it stops at the first line of commands."""
+    options = {}
+    for line in itertools.takewhile(lambda line: not line.strip() or line.startswith("#"), text.split("\n")):
+        if line.startswith("#SBATCH"):
+            name, value = re.fullmatch(r"#SBATCH --([a-z-]+)(?:=([\w./:%@,+=-]+))?", line, re.ASCII).groups()
+            assert name not in options
+            options[name] = value
+    assert text.count("\n#SBATCH") == len(options)
+    return options
+
+
+class Plain:
+    """What the script of a step does with sensible answers only."""
+
+    def __init__(self, place, machine, step, values, directory):
+        self.base_dir = values["base_dir"]
+        context, script = rendered(machine, step, values, directory / "scripts")
+        written(script)
+        calls = run_bash(place, directory, script.path)
+        self.before, self.flags = flags_of(step, programs_of(step, calls)[0])
+        self.header, self.slurm = header(script.text), context.slurm
+
+    def expected_flags(self, step, answers, nasty, files):
+        """Return the flags of a script with these answers, those in `nasty` not being the sensible ones."""
+        data_name = answers.get("data_name", DATA)
+        named = {EXP: answers.get("exp_id", EXP), DATA: DATA if step == "postprocess" else data_name}
+        flags = {}
+        for flag, words in self.flags.items():
+            flags[flag] = []
+            for word in words:
+                if word.startswith(self.base_dir + "/"):
+                    parts = word.removeprefix(self.base_dir).split("/")
+                    word = answers["base_dir"] + "/".join(
+                        [re.sub(f"^{EXP}|^{DATA}", lambda found: named[found[0]], part) for part in parts]
+                    )
+                flags[flag].append(word)
+        if step == "postprocess" and data_name != DATA:
+            flags["--input_dir"] = [f"{answers['base_dir']}/PreprocessedData/{data_name}"]
+        for name in nasty:
+            value = answers[name]
+            if isinstance(value, dict):
+                (value,) = (str(path) for path, table in files.items() if table == value)
+            if name not in NO_FLAGS:
+                flags["--set" if name == "hparams" else f"--{name}"] = (
+                    value if isinstance(value, list) else [value]
+                )
+        return flags
+
+
+def check(place, directory, plain, context, step, script, nasty):
+    """Run a script and check that each nasty answer stands unchanged where it belongs."""
+    written(script)
+    calls = run_bash(place, directory, script.path)
+    values = context.answers[step]
+    programs = programs_of(step, calls)
+    before, flags = flags_of(step, programs[0])
+    files = {
+        path: json.loads(text)
+        for path, text in script.beside.items()
+        if not path.name.endswith(".answers.json")
+    }
+    expected = plain.expected_flags(step, values, nasty, files)
+    if values.get("sweep"):  # the first experiment has the first value of each key
+        first = {pair.partition("=")[0]: pair for pair in reversed(values["sweep"])}
+        expected["--set"] = list(reversed(first.values()))
+        if not context.slurm:
+            assert {word for call in programs for word in flags_of(step, call)[1]["--set"]} == set(
+                values["sweep"]
+            )
+    assert flags == expected
+    if values.get("tf_container"):
+        at = before.index("exec")
+        assert before[before.index("env", at) - 1] == values["tf_container"]
+        binds = [before[n + 1] for n in range(at, len(before)) if before[n] == "--bind"]
+        assert values["base_dir"] in binds
+    else:
+        assert calls[0] == ["activate", f"{values['venv']}/bin/activate"]
+        assert before == plain.before
+    asked = {name: values[name] for name in ("account", "partition") if values.get(name)}
+    if values.get("sweep"):
+        keys = Counter(pair.partition("=")[0] for pair in values["sweep"])
+        asked["array"] = f"1-{math.prod(keys.values())}%4"
+    assert header(script.text) == (plain.header | asked if context.slurm else {})
+    # its answers file
+    (path,) = (path for path in script.beside if path.name.endswith(".answers.json"))
+    saved = answers.given(path, {}, [])
+    assert (saved.step, saved.machine, saved.values) == (step, context.machine.name, values)
+    again = answers.collect(Context(context.machine, (step,), step), saved, None).context
+    assert rendering.render(again, step, script.path.parent) == script
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("machine", ["laptop", "generic_slurm"])
-def test_nothing_is_executed_and_all_arrives(place, taken, where_asked, machine, monkeypatch):
+@pytest.mark.parametrize("where", ["laptop", "generic_slurm", "generic_slurm in a container"])
+def test_nothing_is_executed_and_all_arrives(place, taken, where_asked, where, monkeypatch):
     monkeypatch.setenv("HOME", str(place / "home"))
     monkeypatch.chdir(place / "directories")
-    directory, count = place / f"run_on_{machine}", 0
-    in_container = 0
+    machine, _, contained = where.partition(" ")
+    directory, count = place / where.replace(" ", "_"), 0
     for step, variants in SENSIBLE.items():
-        for number, variant in enumerate(variants):
-            every = 1 if machine == "laptop" else 3  # what is quoted is quoted alike
-            for group in itertools.islice(groups(step, taken, where_asked, variant), 0, None, every):
-                values = sensible(place, step, number)
-                names_of_questions = []
-                left_out = {"exp_id", "data_name", "hparams" if "sweep" in variant else "sweep"}
-                for n, value in group.items():
-                    if QUESTIONS[n].name not in left_out:
-                        values[QUESTIONS[n].name] = value
-                        names_of_questions.append(QUESTIONS[n].name)
-                try:
-                    context, script = rendered(machine, step, values, directory / "scripts")
-                except InputError as error:  # refused together, though each can be taken
-                    assert "cannot be mounted into a container" in str(error)
-                    del values["tf_container"]
-                    context, script = rendered(machine, step, values, directory / "scripts")
-                asked = [name for name in names_of_questions if name in context.answers[step]]
-                check(context, step, script, run_script(place, script, directory), asked)
-                count += 1
-                in_container += "tf_container" in values
-    assert count > 100 and in_container > 20
-    assert not [path for path in place.rglob("*") if path.name == "canary"]
-
-
-def test_the_line_that_makes_a_script_again_holds_its_path(place, monkeypatch, generate):
-    monkeypatch.chdir(place / "directories")
-    options = [
-        "--no-input",
-        "--source",
-        "synthetic",
-        "--years",
-        "2019",
-        "--variables",
-        "2t",
-        "--machine",
-        "laptop",
-    ]
-    options += [
-        "--base_dir",
-        str(place / "directories" / "plain"),
-        "--venv",
-        str(place / "directories" / "plain"),
-    ]
-    taken = 0
-    for value in list(filter(can_be_a_name, NASTY))[::3]:
-        scripts = f"{place}/directories/{value}/scripts"
-        done = generate("extract", *options, scripts=scripts)
-        if done.returncode:
-            assert done.returncode == 2 and done.stderr.startswith("ERROR: --scripts_dir: "), value
-            assert done.stderr.count("\n") == 1
+        if contained and step not in ("train", "postprocess"):
             continue
-        taken += 1
-        script = Path(scripts, "data_extraction_era5.sh").read_text()
-        (line,) = re.findall(r"^# make it again: (.*)$", script, re.M)
-        calls = place / "again"
-        calls.write_bytes(b"")
-        environment = {"PATH": f"{place / 'stand_ins'}:/usr/bin:/bin", "CALLS": str(calls), "LANG": "C.UTF-8"}
-        subprocess.run(["bash", "-c", line], env=environment, cwd=place / "empty", check=True)
-        words = calls.read_bytes().decode().split("\0")
-        assert f"{scripts}/data_extraction_era5.answers.json" in words and scripts in words
-    assert taken > 20 and not list((place / "empty").iterdir())
+        for number in range(len(variants)):
+            sound = sensible(place, step, number)
+            if contained:
+                sound["tf_container"] = str(place / "files" / "split")
+            plain = Plain(place, machine, step, sound, directory)
+            for group in groups(step, number, taken, where_asked):
+                if not contained:
+                    group.pop("tf_container", None)
+                if machine == "laptop":
+                    group = {
+                        name: value for name, value in group.items() if name not in ("account", "partition")
+                    }
+                try:
+                    context, script = rendered(machine, step, sound | group, directory / "scripts")
+                except InputError as error:  # refused here, though it can be taken
+                    assert "cannot be mounted into a container" in str(error) or "longer than a name" in str(
+                        error
+                    )
+                    for name in ("base_dir", "exp_id", "data_name", "climatology_file", "model_hparams"):
+                        group.pop(name, None)
+                    context, script = rendered(machine, step, sound | group, directory / "scripts")
+                check(place, directory, plain, context, step, script, group)
+                count += 1
+    assert count > 80
+    assert not [path for path in place.rglob("*") if path.name == "canary"]
+    assert {path.name for path in directory.iterdir()} == {"scripts"}

@@ -130,6 +130,9 @@ def build_parser() -> Parser:
 
 def main(options: argparse.Namespace) -> None:
     """Do what the first word says: a command, or the scripts of a step."""
+    for name, value in vars(options).items():
+        if value == [] and name not in ("words", "set"):  # argparse of Python 3.11 drops '--' in `--name=--`
+            raise InputError(f"--{name}", "'--' is no value", "give another one, or leave the flag out")
     try:
         command, word = _words(options)
         if command == "machines":
