@@ -302,22 +302,19 @@ def is_nasty(text):
 
 
 def groups(step, variant, taken, where_asked):
-    """Return tables of nasty answers for a variant of a step; together they have all values of all questions."""
-    variants = SENSIBLE[step]
-    asked = []
+    """Return tables of nasty answers for a variant of a step; those of all variants have all values that were taken."""
+    variants, sweeps = SENSIBLE[step], bool({"sweep", "sweep_size"} & SENSIBLE[step][variant].keys())
+    lists = {}
     for number, uses in where_asked.items():
         there = [n for n in range(len(variants)) if any(is_use(use, step, variants[n]) for use in uses)]
         # what several variants ask is quoted in the same line; a sweep writes lines of its own
-        if variant in there and (variant == there[0] or QUESTIONS[number].name in ("base_dir", "sweep")):
-            asked.append(number)
-    lists = {
-        QUESTIONS[n].name: shared_out(taken[n]) if QUESTIONS[n].kind.several else taken[n]
-        for n in asked
-        if taken[n]
-    }
+        if taken[number] and variant in there:
+            if variant == there[0] or (sweeps and QUESTIONS[number].name in ("base_dir", "sweep")):
+                several = QUESTIONS[number].kind.several
+                lists[QUESTIONS[number].name] = shared_out(taken[number]) if several else taken[number]
     data_names, exp_ids = lists.pop("data_name", []), lists.pop("exp_id", [])
-    lists.pop("hparams" if "sweep" in variants[variant] else "sweep", None)
-    for number in range(max(map(len, lists.values()))):
+    lists.pop("hparams" if sweeps else "sweep", None)
+    for number in range(max(map(len, lists.values()), default=0)):
         group = {name: values[number % len(values)] for name, values in lists.items()}
         own = Path(group["base_dir"]).name  # there, a data set and an experiment have the same name
         group |= {
@@ -356,6 +353,7 @@ def rendered(machine, step, values, scripts):
 
 
 def written(script):
+    """Write a script with all that lies beside it."""
     for path, text in {**script.beside, script.path: script.text}.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -513,32 +511,153 @@ def test_nothing_is_executed_and_all_arrives(place, taken, where_asked, where, m
     monkeypatch.chdir(place / "directories")
     machine, _, contained = where.partition(" ")
     directory, count = place / where.replace(" ", "_"), 0
-    for step, variants in SENSIBLE.items():
-        if contained and step not in ("train", "postprocess"):
+    for step, number in ((name, number) for name in SENSIBLE for number in range(len(SENSIBLE[name]))):
+        if contained and (step not in ("train", "postprocess") or number > 0):
             continue
-        for number in range(len(variants)):
-            sound = sensible(place, step, number)
-            if contained:
-                sound["tf_container"] = str(place / "files" / "split")
-            plain = Plain(place, machine, step, sound, directory)
-            for group in groups(step, number, taken, where_asked):
-                if not contained:
-                    group.pop("tf_container", None)
-                if machine == "laptop":
-                    group = {
-                        name: value for name, value in group.items() if name not in ("account", "partition")
-                    }
-                try:
-                    context, script = rendered(machine, step, sound | group, directory / "scripts")
-                except InputError as error:  # refused here, though it can be taken
-                    assert "cannot be mounted into a container" in str(error) or "longer than a name" in str(
-                        error
-                    )
-                    for name in ("base_dir", "exp_id", "data_name", "climatology_file", "model_hparams"):
-                        group.pop(name, None)
-                    context, script = rendered(machine, step, sound | group, directory / "scripts")
-                check(place, directory, plain, context, step, script, group)
-                count += 1
-    assert count > 80
+        sound = sensible(place, step, number)
+        if contained:
+            sound["tf_container"] = str(place / "files" / "split")
+        plain = Plain(place, machine, step, sound, directory)
+        # the lines of the steps' templates are the same on all machines, and in a sweep most of them
+        every = 1 if contained or (machine == "laptop" and number == 0) else 3
+        for group in itertools.islice(groups(step, number, taken, where_asked), 0, None, every):
+            left_out = ("tf_container",) * (not contained) + ("account", "partition") * (machine == "laptop")
+            group = {name: value for name, value in group.items() if name not in left_out}
+            try:
+                context, script = rendered(machine, step, sound | group, directory / "scripts")
+            except InputError as error:  # refused here, though it can be taken
+                assert re.search("cannot be mounted into a container|longer than a name", str(error))
+                for name in ("base_dir", "exp_id", "data_name", "climatology_file", "model_hparams"):
+                    group.pop(name, None)
+                context, script = rendered(machine, step, sound | group, directory / "scripts")
+            check(place, directory, plain, context, step, script, group)
+            count += 1
+    assert count > 150
     assert not [path for path in place.rglob("*") if path.name == "canary"]
     assert {path.name for path in directory.iterdir()} == {"scripts"}
+
+
+# --- printed commands -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ask(place, monkeypatch, capsys):
+    """Return a function that starts the generator, with the stand-ins for all programs; it returns what it prints."""
+    (place / "work").mkdir(exist_ok=True)
+    monkeypatch.chdir(place / "work")
+    for name, value in environment(place, place / "calls").items():
+        monkeypatch.setenv(name, value)
+    (place / "calls").write_bytes(b"")
+
+    def start(*words):
+        plain = f"{place}/directories/plain"
+        words = [*words, "--no-input", "--overwrite", f"--venv={plain}"]
+        try:
+            generate_runscript.main(generate_runscript.build_parser().parse_args(words))
+        except SystemExit as end:
+            assert end.code == 1
+        said = capsys.readouterr()
+        return said.out + said.err
+
+    yield start
+    assert not list((place / "work").iterdir())  # no canary
+
+
+def calls_of(place, *lines):
+    """Return the calls of programs when printed lines are typed into a shell."""
+    assert not any("\n" in line for line in lines)
+    return run_bash(place, place / "work", "-c", "\n".join(lines))
+
+
+def behind(said, mark):
+    """Return the last of what was said, a command, behind a mark."""
+    return said.rpartition(mark)[2].rstrip()
+
+
+def test_printed_commands_hold_their_paths(place, ask, monkeypatch):
+    generator, script_name = str(rendering.GENERATOR), "data_extraction_era5.sh"
+    for value in filter(can_be_a_name, NASTY):
+        base, scripts = f"{place}/directories/{value}", f"{place}/directories/{value}/scripts"
+        given = ("extract", "--machine=laptop", "--source=synthetic", "--years=2019", f"--base_dir={base}")
+        try:
+            said = ask(*given, f"--scripts_dir={scripts}")
+        except InputError as error:
+            assert error.where in ("--scripts_dir", "--base_dir"), value
+            continue
+        run = behind(said, "next:\n  ")
+        (again,) = re.findall(r"^# make it again: (.*)$", Path(scripts, script_name).read_text(), re.M)
+        monkeypatch.setenv("CODE", "0")
+        status = behind(ask(*given, f"--scripts_dir={scripts}", "--submit"), "\nsee: ")
+        monkeypatch.setenv("CODE", "1")
+        resume = behind(ask(*given, f"--scripts_dir={scripts}", "--submit"), ", then: ")
+        activated, program, *others = calls_of(place, run, again, status, resume)
+        assert activated == ["activate", f"{place}/directories/plain/bin/activate"]
+        assert program[1] == str(rendering.PROGRAMS / "main_data_extraction.py"), value
+        assert f"{base}/ExtractedData" in program, value
+        answers_file = f"{scripts}/data_extraction_era5.answers.json"
+        assert others == [
+            [
+                "python",
+                generator,
+                "extract",
+                "--answers",
+                answers_file,
+                "--scripts_dir",
+                scripts,
+                "--no-input",
+            ],
+            ["python", generator, "status", "ExtractedData", "--base_dir", base],
+            ["python", generator, "resume", "ExtractedData", "--base_dir", base],
+        ], value
+
+
+def test_jobs_are_submitted_from_and_after_what_was_named(place, ask):
+    given = ("preprocess1", "--machine=generic_slurm", "--sw_corner", "50", "-10", "--nyx", "32", "48")
+    given += ("--years=2019", "--variables=2t", f"--data_split={place}/files/split")
+    scripts = f"--scripts_dir={place}/scripts"
+    for value in filter(can_be_a_name, NASTY):
+        base = f"{place}/directories/{value}"
+        try:
+            said = ask(*given, f"--base_dir={base}", scripts, "--submit", "--after=17")
+        except InputError as error:
+            assert error.where == "--base_dir", value
+            continue
+        directory = f"{base}/Jobs/Y2019to2019M03to04-48_32-50.00N10.00W-2t"
+        script = f"{directory}/preprocess_data_era5_step1.sh"
+        after = [f"--chdir={directory}", "--dependency=afterok:17", "--kill-on-invalid-dep=yes"]
+        assert [call for call in called(place / "calls") if call[0] == "sbatch"] == [
+            ["sbatch", "--test-only", script],
+            ["sbatch", "--parsable", *after, script],
+        ], value
+        status = ["python", str(rendering.GENERATOR), "status", Path(directory).name, "--base_dir", base]
+        assert calls_of(place, behind(said, "\nsee: ")) == [status], value
+    for value in NASTY:
+        with pytest.raises(InputError, match="^--after: "):
+            ask(*given, scripts, f"--base_dir={place}/directories/plain", f"--after={value}", "--submit")
+    for more in ([], ["--submit", "--machine=laptop"]):
+        with pytest.raises(InputError, match="^--after: no"):
+            ask(*given, scripts, f"--base_dir={place}/directories/plain", "--after=17", *more)
+
+
+def test_scripts_of_jobs_lie_where_their_logs_can(place, ask):
+    given = ("train", "--machine=generic_slurm", f"--base_dir={place}/directories/plain", f"--exp_id={EXP}")
+    given += (f"--data_name={DATA}", f"--tf_container={place}/files/split")
+    for value in filter(can_be_a_name, NASTY):
+        scripts, account = (
+            f"{place}/directories/{value}",
+            re.sub(r"[^\w./:%@,+=-]", "", value, flags=re.ASCII) or "a",
+        )
+        try:
+            said = ask(*given, f"--scripts_dir={scripts}", f"--account={account}")
+        except InputError as error:
+            assert not re.fullmatch(r"[\w./:@,+=-]+", value, re.ASCII) or error.where == "--account", (
+                value,
+                error,
+            )
+            continue
+        script = f"{scripts}/train_model_era5_{EXP}.sh"
+        header_of = header(Path(script).read_text())
+        assert header_of["output"] == f"{scripts}/logs/%x-%j.log" and header_of["account"] == account
+        submit, trial = calls_of(place, *re.findall(r"^  ((?:sbatch|salloc) .*)$", said, re.M))
+        assert submit == ["sbatch", script]
+        assert trial[:2] == ["salloc", f"--account={account}"] and trial[-2:] == ["bash", script]
