@@ -296,7 +296,8 @@ def _after(options: argparse.Namespace) -> str:
     after = options.after
     if after is None:
         return ""
-    if not re.fullmatch(r"[1-9]\d*(_\d+)?", after, re.ASCII):  # sbatch would take conditions and further jobs, too
+    # sbatch would take conditions and further jobs, too
+    if not re.fullmatch(r"[1-9]\d*(_\d+)?", after, re.ASCII):
         raise InputError("--after", f"{after!r} is not the id of a job", "give the number that sbatch said")
     if not options.submit:
         raise InputError("--after", "nothing is submitted", "give --submit, too")
