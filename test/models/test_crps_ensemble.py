@@ -8,6 +8,7 @@ from scores.probability import crps_for_ensemble
 from small_models import data, make, shake
 
 from video_prediction_tools.errors import InputError
+from video_prediction_tools.models.layers.noise import mix
 from video_prediction_tools.models.losses import almost_fair_crps, variable_weights
 
 
@@ -47,6 +48,40 @@ def test_noise_enters_every_lead_frame_and_no_context(rng):
     noise = np.asarray(model._noise(frames[:, :4], np.array([1, 2])))
     assert noise.shape == (2, 7, 9, 11, 6) and not noise[:, :4].any() and noise[:, 4:].std() > 0.9
     assert (noise[:, 4:, ..., 2:] == noise[:, 4:5, :1, :1, 2:]).all()  # the numbers of a whole forecast
+
+
+def test_no_two_steps_have_the_same_fields_of_noise(rng):
+    model = make("crps_ensemble")
+    frames, _ = data(model, rng)
+    fields = np.asarray(model._noise(frames[:, :4], np.array([1, 2])))[:, 4:, ..., :2]
+    flat = np.moveaxis(fields, -1, 2).reshape(12, -1)  # of 2 sequences, 3 lead frames, 2 fields
+    assert np.abs(np.corrcoef(flat) - np.eye(12)).max() < 0.5
+
+
+@pytest.mark.parametrize("fairness", [1.0, 0.5])
+def test_loss_in_numpy_from_the_members_by_themselves(rng, fairness):
+    """Each member is a forecast of one seed, of its own sequence; the weight of a pair is as in the paper."""
+    model = make(
+        "crps_ensemble", overrides=["members=3", f"fairness={fairness}", "opt_var=msl"], height=5, width=6
+    )
+    shake(model, rng)
+    frames, known = data(model, rng)
+    seeds = np.array([7, 8], np.int32)
+    members = []
+    for member in range(3):
+        own = np.asarray(mix(seeds, member)).astype(np.int32)
+        members.append(np.asarray(model.forecast(frames[:, :4], known, own), np.float64)[..., 1])
+    truth = frames[:, 4:, ..., 1]
+    pairs = np.mean([np.abs(members[i] - members[j]).mean() for i in range(3) for j in range(3) if i != j])
+    assert pairs > 1e-3
+    error = np.mean([np.abs(member - truth).mean() for member in members])
+    # 1/(2 M (M - 1)) times the sum over M (M - 1) pairs; e = (1 - fairness) / M
+    expected = error - (1 - (1 - fairness) / 3) / 2 * pairs
+    (phase,) = model.phases(1)
+    parts = {name: float(one) for name, one in phase.loss(frames, known, 0, seeds).items()}
+    assert parts["loss"] == pytest.approx(expected, rel=1e-5)
+    assert parts["spread"] == pytest.approx(pairs, rel=1e-5)
+    assert float(model.validation_loss(frames, known, seeds)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.slow

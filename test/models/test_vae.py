@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from numpy_layers import convolution, sigmoid
 from small_models import data, make, shake
 
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.models import vae
+from video_prediction_tools.models.layers.noise import normal
 
 
 def codes_replaced(monkeypatch, change):
@@ -17,6 +19,84 @@ def codes_replaced(monkeypatch, change):
         return change(len(calls) - 1, sample(*arguments))
 
     monkeypatch.setattr(vae.gaussian, "sample", replaced)
+
+
+def cell_in_numpy(cell, x, state):
+    """One step of a ConvLSTM cell: the new (H, C)."""
+    kernel, bias = (np.asarray(weight, np.float64) for weight in cell.input_convolution.weights)
+    recurrent = np.asarray(cell.state_convolution.kernel, np.float64)
+    if state is None:
+        state = (np.zeros((*x.shape[:-1], cell.filters)),) * 2
+    gates = convolution(x, kernel, bias) + convolution(state[0], recurrent)
+    i, f, g, o = np.split(gates, 4, axis=-1)
+    c = sigmoid(f) * state[1] + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def code_in_numpy(layer, x, state):
+    """Mean and variance of a code, and the new state."""
+    state = cell_in_numpy(layer.cell, x, state)
+    kernel, bias = (np.asarray(weight, np.float64) for weight in layer.parameters.weights)
+    mean, log_variance = np.split(state[0].mean(axis=(1, 2)) @ kernel + bias, 2, axis=-1)
+    return mean, np.exp(log_variance), state
+
+
+def drawn_in_numpy(model, frames, known, seeds, posterior_for_lead):
+    """Lead frames and KL loss as the module's text says, of 4 context and 3 lead frames without patches."""
+    noise = np.asarray(normal(seeds, "codes", 2, (3, model.hparams.nz)), np.float64)
+    prior_state = posterior_state = None
+    states, made, divergences = [None] * len(model.cells), [], []
+    for step in range(6):
+        x = frames[:, step] if step < 4 else made[-1]
+        inputs = np.concatenate([x, known[:, step + 1]], axis=-1)
+        p_mean, p_variance, prior_state = code_in_numpy(model.prior, inputs, prior_state)
+        pair = np.concatenate([frames[:, step], frames[:, step + 1]], axis=-1)
+        q_mean, q_variance, posterior_state = code_in_numpy(model.posterior, pair, posterior_state)
+        if step < 3:
+            code = q_mean
+        elif posterior_for_lead:
+            code = q_mean + np.sqrt(q_variance) * noise[:, step - 3]
+        else:
+            code = p_mean + np.sqrt(p_variance) * noise[:, step - 3]
+        h = np.concatenate([inputs, np.tile(code[:, None, None], (1, *x.shape[1:3], 1))], axis=-1)
+        for index, cell in enumerate(model.cells):
+            states[index] = cell_in_numpy(cell, h, states[index])
+            h = states[index][0]
+        kernel, bias = (np.asarray(weight, np.float64) for weight in model.output_convolution.weights)
+        if step >= 3:
+            made.append(x + convolution(h, kernel, bias))
+            divergences.append(
+                0.5
+                * (((q_mean - p_mean) ** 2 + q_variance) / p_variance - np.log(q_variance / p_variance) - 1)
+            )
+    return np.stack(made, axis=1), np.sum(divergences, axis=-1).mean()
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_draw_in_numpy(rng, training):
+    """Which frames, codes, states and noise each step sees, in a forecast and in a training step."""
+    model = make("vae", height=5, width=6, overrides=["patch_size=1"])
+    shake(model, rng)
+    for layer in (
+        model.prior,
+        model.posterior,
+    ):  # far apart, so that the two directions of the KL loss differ
+        layer.parameters.kernel.assign(rng.normal(size=layer.parameters.kernel.shape))
+        layer.parameters.bias.assign(rng.normal(size=layer.parameters.bias.shape))
+    frames, known = data(model, rng)
+    seeds = np.array([1, 2], np.int32)
+    forecast, divergence = model._draw(frames[:, :4], frames[:, 4:] if training else None, known, seeds)
+    expected, kl = drawn_in_numpy(model, frames.astype(np.float64), known, seeds, training)
+    np.testing.assert_allclose(np.asarray(forecast), expected, atol=1e-4)
+    if training:
+        assert float(divergence) == pytest.approx(kl, rel=1e-4)
+        parts = {name: float(one) for name, one in model._bound(frames, known, 0, seeds).items()}
+        assert parts["kl"] == pytest.approx(kl, rel=1e-4)
+        assert parts["reconstruction"] == pytest.approx(((expected - frames[:, 4:]) ** 2).mean(), rel=1e-4)
+    else:
+        np.testing.assert_array_equal(np.asarray(model.forecast(frames[:, :4], known, seeds)), forecast)
+        loss = float(model.validation_loss(frames, known, seeds))
+        assert loss == pytest.approx(((expected - frames[:, 4:]) ** 2).mean(), rel=1e-4)
 
 
 @pytest.mark.parametrize("lead", [0, 1, 2])
