@@ -9,7 +9,7 @@ exp_id=20190401T000000_demo_synthetic  # as in answers.json
 
 # shellcheck source=env_setup/create_env.sh
 source "$repository/env_setup/create_env.sh" "${1:-ambs}"
-python "$repository/video_prediction_tools/config_runscripts/generate_runscript.py" all \
+python "$repository/video_prediction_tools/config_runscripts/generate_runscript.py" all --machine laptop \
   --answers "$repository/demo/answers.json" --base_dir "$base" --no-input
 
 for script in data_extraction_era5 preprocess_data_era5_step1 preprocess_data_era5_step2 \

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from earlier_steps import DATA, EXP, EXTRACT, chain, contents, extracted, finish
 
-from video_prediction_tools.config_runscripts import questions
+from video_prediction_tools.config_runscripts import profiles, questions
+from video_prediction_tools.metadata import chains, names
+from video_prediction_tools.metadata.chains import ChainStep
 from video_prediction_tools.models import registry
 
 # --- the same answers, the same bytes -------------------------------------------------------------
@@ -299,6 +301,25 @@ def test_of_several_none_is_taken_without_asking(generate, error_line, tmp_path)
     assert generate("preprocess2", "--base_dir", base, "--data_name", other).returncode == 0
 
 
+def test_a_sweep_is_evaluated_whole_or_not_at_all(generate, error_line, tmp_path):
+    """An experiment without a directory (its job refused to begin) is not left out silently."""
+    layout = names.Layout(tmp_path / "base")
+    chain(layout.base, "preprocess2")
+    sweep = ["postprocess", "--base_dir", layout.base, "--exp_id", EXP]
+    for number in (1, 3):
+        finish(layout.model(DATA, "convLSTM", f"{EXP}.{number}"), "model", f"{EXP}.{number}")
+    line = error_line(generate(*sweep))
+    assert f"1 of the 3 experiments are not trained: {EXP}.2;" in line
+    finish(layout.model(DATA, "convLSTM", f"{EXP}.2"), "model", f"{EXP}.2")
+    assert generate(*sweep).returncode == 0
+    with chains.opened(layout.jobs / EXP, "laptop") as submitted:  # a fourth one waits in the queue
+        submitted.put(ChainStep("train", "t.sh", False, "model", [], 4), ("train",))
+        submitted.save()
+    assert f"1 of the 4 experiments are not trained: {EXP}.4;" in error_line(generate(*sweep))
+    assert generate(*sweep, "--sweep_size", "3", "--overwrite").returncode == 0
+    assert generate(*sweep[:-1], f"{EXP}.1").returncode == 0, "each by itself"
+
+
 def test_damaged_directories_are_shown_and_not_offered(generate, error_line, tmp_path):
     base = tmp_path / "base"
     chain(base, "extract")
@@ -354,6 +375,18 @@ def test_a_different_script_is_not_overwritten(generate, error_line, tmp_path):
     assert "--seed 5" in script.read_text()
 
 
+def test_the_demos_answers_fit_every_machine(generate, repository, tmp_path):
+    """The README submits them on whatever machine there is: they must not make it a laptop."""
+    image = tmp_path / "image.sif"
+    image.touch()
+    for machine in profiles.load(Path("/nonexistent")):
+        words = ["check", "all", "--answers", repository / "demo" / "answers.json", "--base_dir", "/base"]
+        slurm = ["--account", "x", "--tf_container", image] if machine != "laptop" else []
+        done = generate(*words, *slurm, env={"AMBS_MACHINE": machine})
+        assert done.returncode == 0, done.stderr
+        assert f"machine: {machine} (" in done.stdout and ("train: " in done.stdout) == (machine != "laptop")
+
+
 def test_slurm_finds_the_directory_of_its_logs(generate, chain_answers, as_flags, tmp_path):
     done = generate("all", "--machine", "generic_slurm", *as_flags(chain_answers))
     assert done.returncode == 0, done.stderr
@@ -364,6 +397,9 @@ def test_slurm_finds_the_directory_of_its_logs(generate, chain_answers, as_flags
 def test_a_file_in_the_way(generate, error_line, tmp_path):
     (tmp_path / "scripts").write_text("")
     assert "not a directory" in error_line(generate(*EXTRACT))
+    chain(tmp_path / "base", "preprocess1")
+    with_logs = ["preprocess2", "--machine", "generic_slurm", "--base_dir", tmp_path / "base"]
+    assert "logs: a part of the path is a file, not a directory" in error_line(generate(*with_logs))
 
 
 def test_the_users_base_directory_is_offered(generate, repository, run_command, tmp_path, error_line):

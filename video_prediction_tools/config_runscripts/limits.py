@@ -50,7 +50,7 @@ class Cost:
         return self.node_hours * self.gpus
 
     def __str__(self) -> str:
-        jobs = f"{self.elements} jobs of " if self.elements else ""
+        jobs = f"{_counted(self.elements, 'job')} of " if self.elements else ""
         nodes = f"{jobs}{_counted(self.nodes, 'node')} x {self.time}"
         where = f"on {self.partition or 'the default partition'}"
         hours = (

@@ -1,6 +1,6 @@
 """The order between the steps: what a step needs is there, or made by an earlier step of the chain."""
 
-import itertools
+import glob
 import os
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,10 @@ from typing import Any
 from video_prediction_tools.config_runscripts import found
 from video_prediction_tools.config_runscripts.context import Context, member_id, sweep_settings
 from video_prediction_tools.errors import InputError, did_you_mean
-from video_prediction_tools.metadata import record
+from video_prediction_tools.metadata import chains, record
 from video_prediction_tools.metadata.names import dataset_of, month_file
+
+_NAMED = 3  # experiments of a sweep that a message names; more are counted
 
 
 def extracted(context: Context) -> None:
@@ -99,8 +101,8 @@ def model(context: Context) -> None:
     if made and made["exp_id"] == context.get("exp_id"):
         return
     directory = Path(context.get("model_dir"))
-    for member in _members(directory) or [directory]:
-        record.require_done(member, "model", "train")
+    if not _experiments_of_sweep(context):  # those of a sweep are looked at when their number is known
+        record.require_done(directory, "model", "train")
 
 
 def model_directory(context: Context) -> str | None:
@@ -134,18 +136,46 @@ def sweep_size(context: Context) -> int | None:
     made, exp_id = context.earlier("train"), context.get("exp_id")
     if made and made["exp_id"] == exp_id:
         return len(sweep_settings(made.get("sweep"))) or None
-    directory = context.get("model_dir")
-    return len(_members(Path(directory))) or None if directory else None
+    return _experiments_of_sweep(context) or None if context.get("model_dir") else None
 
 
-def _members(directory: Path) -> list[Path]:
-    """Return the directories of a sweep's experiments, in the order of their numbers."""
+def sweep_trained(context: Context) -> None:
+    """Check for postprocess that all experiments of the sweep are trained, or will be.
+
+    Raises:
+        InputError: some are not; which.
+    """
+    made, exp_id = context.earlier("train"), context.get("exp_id")
+    if (made and made["exp_id"] == exp_id) or not _experiments_of_sweep(context):
+        return
+    directory, size = Path(context.get("model_dir")), context.get("sweep_size")
+    members = [directory.with_name(member_id(directory.name, n)) for n in range(1, size + 1)]
+    trained = [one.name for one in found.models(context.layout) if one.usable]
+    lacking = [member.name for member in members if member.name not in trained]
+    if lacking:
+        raise InputError(
+            "--sweep_size",
+            f"{len(lacking)} of the {size} experiments are not trained: {', '.join(lacking[:_NAMED])}"
+            + ", .." * (len(lacking) > _NAMED),
+            "let their training end (see status, resume), or evaluate each of the others by its own --exp_id",
+        )
+
+
+def _experiments_of_sweep(context: Context) -> int:
+    """Return how many experiments the sweep has: as many as were submitted, or begun by hand; 0: it is no sweep."""
+    directory = Path(context.get("model_dir"))
     if os.path.exists(directory):
-        return []
-    members = itertools.takewhile(
-        os.path.exists, (directory.with_name(member_id(directory.name, n)) for n in itertools.count(1))
-    )
-    return list(members)
+        return 0
+    numbers = [0]
+    for path in directory.parent.glob(f"{glob.escape(directory.name)}.*"):
+        number = path.name.removeprefix(f"{directory.name}.")
+        if number.isascii() and number.isdecimal():
+            numbers.append(int(number))
+    submitted = context.layout.jobs / directory.name
+    if os.path.exists(submitted / chains.FILE_NAME):
+        steps = chains.read(submitted).steps
+        numbers += [one.elements or 0 for one in steps if one.step == "train"]
+    return max(numbers)
 
 
 def something_to_work_on(context: Context) -> None:

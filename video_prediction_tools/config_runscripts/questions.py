@@ -660,6 +660,7 @@ QUESTIONS = (
         default=order.sweep_size,
         optional=True,
         rare=True,
+        check=order.sweep_trained,
     ),
     Question(
         "data_name",

@@ -43,7 +43,11 @@ def write(scripts: list[Script], overwrite: bool, allowed: Callable[[Script], bo
     written = []
     for script in scripts:
         if script.logs:
-            script.logs.mkdir(parents=True, exist_ok=True)
+            try:
+                script.logs.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise_as_input_error(error, script.logs)
+                raise
         for path, text in _files(script).items():
             if _read(path) == text:
                 continue
