@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from numpy_layers import convolution, sigmoid
 from small_models import data, make, shake
 
@@ -148,3 +149,36 @@ def test_where_the_posterior_is_the_prior_the_kl_loss_is_zero(rng, monkeypatch):
 def test_wrong_anneal_steps(wrong):
     with pytest.raises(InputError, match="kl_anneal_steps"):
         make("vae", overrides=[f"kl_anneal_steps={wrong}"])
+
+
+@pytest.mark.parametrize("kl_weight", [0.02, 0.25, 1.0])
+def test_spread_is_that_of_the_truth_less_half_the_weight_of_the_kl_loss(rng, kl_weight):
+    """x(1) = x(0) + noise of variance 1/4, the same at all points, and one number for a code.
+
+    The loss E |x - f(z)|^2 + w KL belongs to x = f(z) + N(0, w/2), and a linear f(z) then has the variance 1/4 - w/2,
+    or none (probabilistic principal components: Tipping & Bishop 1999); KL = log(1/4 / (w/2)) / 2.
+    """
+    settings = ["filters=8", "latent_filters=8", "kernel_size=1", "lr=0.01", "nz=1", f"kl_weight={kl_weight}"]
+    grid = {"height": 2, "width": 3, "variables": ("2t",), "known": (), "context": 1, "lead": 1}
+    model = make("vae", **grid, overrides=settings)
+    (phase,) = model.phases(600)
+    phase.optimizer.build(phase.variables)
+    known = np.zeros((64, 2, 2, 3, 0), np.float32)
+
+    @tf.function
+    def step(frames, number):
+        with tf.GradientTape() as tape:
+            parts = phase.loss(frames, known, number, 64 * number + tf.range(64))
+        gradients = tape.gradient(parts["loss"], [weight.value for weight in phase.variables])
+        phase.optimizer.apply(gradients, phase.variables)
+        return parts["kl"]
+
+    for number in range(600):
+        walks = np.cumsum(0.5 * rng.normal(size=(64, 2, 1, 1, 1)), axis=1)
+        divergence = step(np.broadcast_to(walks, (64, 2, 2, 3, 1)).astype(np.float32), tf.constant(number))
+    context, known_of_all = np.zeros((2000, 1, 2, 3, 1), np.float32), np.zeros((2000, 2, 2, 3, 0), np.float32)
+    drawn = np.asarray(model.forecast(context, known_of_all, np.arange(2000)))[:, 0, 0, 0, 0]
+    expected = max(0.25 - kl_weight / 2, 0.0)
+    assert drawn.std() == pytest.approx(np.sqrt(expected), rel=0.12, abs=0.02)
+    assert float(divergence) == pytest.approx(max(0.5 * np.log(0.5 / kl_weight), 0), rel=0.3, abs=0.02)
+    assert abs(drawn.mean()) < 0.05

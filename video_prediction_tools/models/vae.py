@@ -14,7 +14,10 @@ The loss is
 
     weight_recon L(x, x') + kl_weight KL(q || p)
 
-over the lead frames, `kl_weight` rising from 0 between the steps `kl_anneal_steps`.
+over the lead frames, `kl_weight` rising from 0 between the steps `kl_anneal_steps`. L is a mean over grid and
+variables, KL a sum over the `nz` numbers, both are means over the lead frames. With the mean square for L, codes take
+up the patterns whose mean square in a step is above kl_weight / (2 weight_recon) (as the principal components of
+Tipping & Bishop 1999 do, so for a linear decoder); for less, prior and posterior become the same.
 
 Ours: SVG-LP feeds true frames to the decoder in training and has the KL loss at every step, ours at the lead frames
 (a code describes the true change from x_t to x_{t+1}, also where the decoder stands at a forecast of x_t); SVG-LP has
