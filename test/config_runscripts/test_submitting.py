@@ -1,5 +1,6 @@
 """Chains without Slurm: steps in the shell, what their logs and Slurm's words mean, and what status says of them."""
 
+import getpass
 import json
 import subprocess
 import sys
@@ -217,6 +218,77 @@ def test_states_of_a_job(tmp_path, monkeypatch, codes, queue, word, submission, 
         tmp_path, monkeypatch, log_lines("7", *codes) if codes else "", queue=queue, word=word, **submission
     )
     assert (one.state, one.why) == (state, why)
+
+
+def refused(*arguments):
+    raise InputError("squeue", "Slurm does not answer (x)", "try again later")
+
+
+def test_what_slurm_alone_knows_is_unknown_where_it_does_not_answer(layout, monkeypatch):
+    """On a laptop to which the directory was copied, and on another cluster with the same files and job ids."""
+    directory = layout.jobs / EXP
+    log = layout.base / "t-7.log"
+    with chains.opened(directory, "m") as chain:
+        chain.cluster = "juwels"
+        submission = Submission("2019-04-01T00:00:00Z", "7", str(log))
+        chain.put(ChainStep(**{**vars(STEP), "submissions": [submission]}), ("train",))
+        chain.save()
+    monkeypatch.setattr(slurm, "queue", lambda user: {"7": QueuedJob("RUNNING", "None")})
+    monkeypatch.setattr(slurm, "final_state", lambda job: "COMPLETED")
+
+    def told():
+        (one,) = overview.overviews(layout, EXP)
+        return one.state, one.steps[0].units[0].why, overview.next_action(one, layout)
+
+    monkeypatch.setattr(slurm, "cluster", lambda: "juwels")
+    assert told() == ("running", "", "nothing: it goes on by itself")
+    monkeypatch.setattr(slurm, "cluster", lambda: "hdfml")
+    why, action = "its jobs are on the cluster 'juwels', this is 'hdfml'", "ask on a login node of "
+    assert told() == ("unknown", why, f"{action}the cluster 'juwels'")
+    with pytest.raises(InputError, match="this is 'hdfml'; do it on a login node of 'juwels'"):
+        submitting.resume(directory)
+    with pytest.raises(InputError, match="this is 'hdfml'"):
+        submitting.cancel(directory)
+    monkeypatch.setattr(slurm, "cluster", refused)
+    log.write_text(log_lines("7", 75, None))
+    assert told() == ("unknown", "squeue: Slurm does not answer (x)", f"{action}the cluster 'juwels'")
+    assert overview.overviews(layout, EXP)[0].steps[0].units[0].killed == 0
+    log.write_text(log_lines("7", 75, 0))
+    assert told()[0] == "done", "the log says so"
+
+
+def test_a_job_that_ends_after_cancel_is_not_called_running_by_itself(tmp_path, monkeypatch):
+    ending = {"7": QueuedJob("COMPLETING", "None")}
+    one = unit(tmp_path, monkeypatch, log_lines("7", None), queue=ending, cancelled="2019")
+    assert (one.state, one.why) == ("running", "being cancelled")
+
+
+def test_anothers_chain_is_taken_over_only_when_nothing_of_it_runs(layout, link, monkeypatch):
+    """Whose jobs are looked for is one name for the chain: jobs of two users would be lost sight of."""
+    with pytest.raises(LocalStepFailed):
+        submitting.submit(layout.jobs / EXP, "laptop", [link("extract", "exit 1")])
+    with chains.opened(layout.jobs / EXP, "laptop") as chain:
+        chain.user = "anna"
+        chain.put(
+            ChainStep(**{**vars(STEP), "submissions": [Submission("2019", "7", "")]}), ("extract", "train")
+        )
+        chain.save()
+    monkeypatch.setattr(
+        slurm, "queue", lambda user: {"7": QueuedJob("RUNNING", "None")} if user == "anna" else {}
+    )
+    with pytest.raises(InputError, match="the jobs 7 of it are waiting or running for anna"):
+        submitting.resume(layout.jobs / EXP)
+    monkeypatch.setattr(slurm, "queue", lambda user: {})
+    monkeypatch.setattr(slurm, "final_state", lambda job: "")
+    monkeypatch.setattr(slurm, "cluster", refused)
+    with pytest.raises(InputError, match="does not answer"):
+        submitting.resume(layout.jobs / EXP)
+    monkeypatch.setattr(slurm, "cluster", lambda: "here")
+    monkeypatch.setattr(slurm, "test", lambda script: None)
+    with pytest.raises(LocalStepFailed):
+        submitting.resume(layout.jobs / EXP)
+    chain = chains.read(layout.jobs / EXP)
+    assert (chain.user, chain.cluster) == (getpass.getuser(), "here")
 
 
 def test_timeouts_failures_and_kills_are_counted_apart(tmp_path, monkeypatch):

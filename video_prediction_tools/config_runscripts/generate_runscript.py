@@ -1,6 +1,7 @@
 """Write the runscripts of the workflow for this machine: by prompt, by flags, or from an answers file."""
 
 import argparse
+import getpass
 import json
 import os
 import re
@@ -31,6 +32,7 @@ from video_prediction_tools.config_runscripts.questions import QUESTIONS, Questi
 from video_prediction_tools.config_runscripts.steps import CHAINS, STEPS  # noqa: E402
 from video_prediction_tools.errors import InputError, did_you_mean  # noqa: E402
 from video_prediction_tools.main_scripts.program import Parser, run  # noqa: E402
+from video_prediction_tools.metadata import chains  # noqa: E402
 from video_prediction_tools.metadata.names import Layout  # noqa: E402
 
 COMMANDS = ("machines", "questions", "check", "status", "resume", "cancel")
@@ -192,6 +194,11 @@ def _change_chain(command: str, name: str | None, options: argparse.Namespace) -
         raise InputError(command, "no name is given", "give an exp_id or data name; `status` shows them")
     layout = _layout(options)
     directory = overview.find_chain(layout, name)
+    owner = chains.read(directory).user
+    if owner != getpass.getuser() and not os.access(directory, os.W_OK):
+        raise InputError(
+            directory.name, f"was submitted by {owner}, and is not yours to change", f"ask {owner}"
+        )
     if command == "cancel":
         _, jobs = submitting.cancel(directory)
         print(f"cancelled: {', '.join(jobs)}" if jobs else "nothing of it waits or runs")

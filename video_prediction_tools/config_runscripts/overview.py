@@ -42,6 +42,7 @@ class Overview:
             status.STOPPED,
             status.CANCELLED,
             status.NOT_STARTED,
+            status.UNKNOWN,
             status.DONE,
         )
         return next(state for state in order if state in states)
@@ -67,7 +68,7 @@ def overviews(layout: Layout, name: str | None) -> list[Overview]:
     """Return all chains, or the named one, with their states.
 
     Raises:
-        InputError: there is none of this name; Slurm does not answer.
+        InputError: there is none of this name.
     """
     directories = chains.find(layout.jobs) if name is None else [find_chain(layout, name)]
     found = []
@@ -187,6 +188,11 @@ def _runs(unit: Unit) -> str:
 def next_action(overview: Overview, layout: Layout) -> str:
     """Say what the user can do now."""
     states = [one.state for one in overview.steps]
+    if status.UNKNOWN in states:
+        cluster = overview.chain.cluster
+        return "ask on a login node of " + (f"the cluster '{cluster}'" if cluster else "its cluster")
+    if any(unit.why == status.BEING_CANCELLED for one in overview.steps for unit in one.units):
+        return "nothing: it is being cancelled"
     troubled = next((one for one in overview.steps if one.state in _NOT_WELL), None)
     if troubled is None and all(state == status.DONE for state in states):
         reports = [Path(t) / "report.html" for one in overview.steps for t in one.step.targets]

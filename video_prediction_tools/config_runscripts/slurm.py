@@ -1,6 +1,7 @@
 """Slurm's commands: sbatch, squeue, scontrol, sacct and scancel, asked and understood here only."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -77,6 +78,19 @@ def _sbatch(script: Path, options: list[str]) -> str:
             script, f"sbatch refuses it ({_last_line(done.stderr)})", "correct the answers and write it again"
         )
     return done.stdout
+
+
+def cluster() -> str:
+    """Return the name of the cluster that is asked here: others may see the same files, with jobs of the same ids.
+
+    Raises:
+        InputError: Slurm does not answer.
+    """
+    done = _run(["scontrol", "show", "config"])
+    found = re.search(r"^ClusterName\s*=\s*(\S+)$", done.stdout, re.M)
+    if done.returncode or not found:
+        raise InputError("scontrol", f"Slurm does not answer ({_last_line(done.stderr)})", "try again later")
+    return found[1]
 
 
 def queue(user: str) -> dict[str, QueuedJob]:

@@ -11,7 +11,7 @@ from video_prediction_tools.metadata import record
 from video_prediction_tools.metadata.chains import Chain, ChainStep, Submission
 from video_prediction_tools.metadata.files import has_writer
 
-DONE, RUNNING, WAITING, STOPPED, FAILED, CANCELLED, NOT_STARTED = (
+DONE, RUNNING, WAITING, STOPPED, FAILED, CANCELLED, NOT_STARTED, UNKNOWN = (
     "done",
     "running",
     "waiting",
@@ -19,14 +19,17 @@ DONE, RUNNING, WAITING, STOPPED, FAILED, CANCELLED, NOT_STARTED = (
     "failed",
     "cancelled",
     "not started",
+    "unknown",
 )
 LIVE = (RUNNING, WAITING)
+BEING_CANCELLED = "being cancelled"
 _BY_SIGNAL = 143  # exit code of a job script that was ended by TERM: cancelled, preempted, or out of time
 _SEVERITY = (
     FAILED,
     STOPPED,
     CANCELLED,
     NOT_STARTED,
+    UNKNOWN,
     RUNNING,
     WAITING,
     DONE,
@@ -81,28 +84,45 @@ class StepStatus:
     @property
     def stopped_units(self) -> list[Unit]:
         """What is not done and neither waits nor runs: it goes on only when it is started again."""
-        return [unit for unit in self.units if unit.state not in (DONE, *LIVE)]
+        return [unit for unit in self.units if unit.state not in (DONE, UNKNOWN, *LIVE)]
 
 
 def of_chain(chain: Chain, held: bool = False) -> list[StepStatus]:
-    """Return the state of each step of a chain.
+    """Return the state of each step of a chain; 'unknown' where only a Slurm knows it that does not answer here.
 
     Arguments:
         chain: the chain.
         held: it is opened for changing by this process, so that nobody else runs a step of it in a shell.
 
     Raises:
-        InputError: Slurm does not answer.
+        InputError: it is to be changed, and the state of a step is unknown.
     """
-    queued: Mapping[str, QueuedJob] = {}
+    queued: Mapping[str, QueuedJob] | InputError = {}
     if any(submission.job_id for step in chain.steps for submission in step.submissions):
-        queued = slurm.queue(chain.user)
+        queued = _queue(chain)
     busy = not held and has_writer(chain.directory)
-    return [StepStatus(step, _units(step, queued, slurm.final_state, busy)) for step in chain.steps]
+    steps = [StepStatus(step, _units(step, queued, slurm.final_state, busy)) for step in chain.steps]
+    if held and isinstance(queued, InputError) and any(one.state == UNKNOWN for one in steps):
+        raise queued
+    return steps
+
+
+def _queue(chain: Chain) -> Mapping[str, QueuedJob] | InputError:
+    """Return the queue of the cluster that has a chain's jobs, or why it cannot be asked here."""
+    try:
+        if chain.cluster and (here := slurm.cluster()) != chain.cluster:
+            what = f"its jobs are on the cluster '{chain.cluster}', this is '{here}'"
+            return InputError(chain.name, what, f"do it on a login node of '{chain.cluster}'")
+        return slurm.queue(chain.user)
+    except InputError as error:
+        return InputError(chain.name, f"{error.where}: {error.what}", error.remedy)
 
 
 def _units(
-    step: ChainStep, queued: Mapping[str, QueuedJob], final_state: Callable[[str], str], busy: bool
+    step: ChainStep,
+    queued: Mapping[str, QueuedJob] | InputError,
+    final_state: Callable[[str], str],
+    busy: bool,
 ) -> list[Unit]:
     if step.local:
         return [_local_unit(step, busy)]
@@ -149,7 +169,7 @@ def _unit(
     submissions: list[Submission],
     element: int | None,
     target: str,
-    queued: Mapping[str, QueuedJob],
+    queued: Mapping[str, QueuedJob] | InputError,
     final_state: Callable[[str], str],
 ) -> Unit:
     if not submissions:
@@ -157,17 +177,26 @@ def _unit(
     last = submissions[-1]
     logs = [joblog.follow(one.log, one.job_id, element) for one in submissions]
     log = logs[-1]
-    job = _live_job(log.job, queued) or log.job
+    silent = isinstance(queued, InputError)
+    job = log.job if silent else _live_job(log.job, queued) or log.job
     unit = Unit("", job, log=log.path, element=element)
     for run in (run for one in logs for run in one.runs):
         unit.runs += 1
         unit.stopped += run.saved
         unit.failed += run.code not in (None, 0, _BY_SIGNAL) and not run.saved
         unit.killed += run.code in (None, _BY_SIGNAL)
+    open_end = bool(log.runs) and log.runs[-1].code is None
+    if silent:
+        unit.killed -= open_end  # it may be at work
+        done = _ended(step, last, log, lambda: "", target)[0] == DONE
+        unit.state, unit.why = (DONE, "") if done else (UNKNOWN, queued.what)
+        return unit
     if job in queued:
         running = queued[job].state != "PENDING"
-        unit.killed -= running and bool(log.runs) and log.runs[-1].code is None  # that one is at work
+        unit.killed -= running and open_end  # that one is at work
         unit.state, unit.why = (RUNNING if running else WAITING), _reason(queued[job], log)
+        if last.cancelled:
+            unit.why = BEING_CANCELLED
         return unit
     unit.state, unit.why = _ended(step, last, log, lambda: final_state(job), target)
     if unit.state == FAILED:

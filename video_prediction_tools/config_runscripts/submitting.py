@@ -1,5 +1,6 @@
 """Scripts become jobs: submit a chain, cancel it, go on with it. Steps without Slurm run in the shell at once."""
 
+import getpass
 import os
 import shutil
 import subprocess
@@ -70,6 +71,7 @@ def submit(directory: Path, machine: str, links: list[Link], after: str = "") ->
     """
     with chains.opened(directory, machine) as chain:
         _require_idle(chain)
+        chain.user = getpass.getuser()  # no job is left of who submitted it before
         for link in links:
             step = ChainStep(
                 link.step,
@@ -99,6 +101,7 @@ def resume(chain_directory: Path) -> tuple[Chain, list[str]]:
     """
     with chains.opened(chain_directory, "") as chain:
         states = status.of_chain(chain, held=True)
+        _take_over(chain, states)
         # a job behind a failed one can never run: some versions of Slurm keep it in the queue all the same
         stuck = _behind_an_ended_step(states)
         _cancel(chain, stuck)
@@ -151,6 +154,18 @@ def _require_idle(chain: Chain) -> None:
         )
 
 
+def _take_over(chain: Chain, states: list[status.StepStatus]) -> None:
+    """Make a chain one of this user's: whose jobs are looked for is said for the whole chain."""
+    user, live = getpass.getuser(), [job for one in states for job in one.live_jobs]
+    if user != chain.user and live:
+        raise InputError(
+            chain.name,
+            f"the jobs {', '.join(live)} of it are waiting or running for {chain.user}",
+            f"wait for them, or ask {chain.user} to go on with it",
+        )
+    chain.user = user
+
+
 def _freeze(script: Path, directory: Path) -> Path:
     """Copy a script into the chain's directory: later changes of the original do not change this chain."""
     copy = directory / script.name
@@ -176,9 +191,11 @@ def _start(
     for name in slurm.overriding_variables():
         if any(not step.local for step in steps):
             say(f"not used: the variable {name}, which would override the script")
-    for step in steps:
-        if not step.local and step.step not in waiting:
-            slurm.test(chain.directory / step.script)
+    jobs = [step for step in steps if not step.local and step.step not in waiting]
+    if jobs:
+        chain.cluster = slurm.cluster()
+    for step in jobs:
+        slurm.test(chain.directory / step.script)
     submitted: list[Submission] = []
     before = after
     for step in steps:

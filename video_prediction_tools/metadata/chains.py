@@ -76,12 +76,14 @@ class Chain:
         directory: ``<base>/Jobs/<name>``.
         machine: name of the machine profile.
         user: login name of who submitted it.
+        cluster: Slurm's name of the cluster that has its jobs, or empty.
         steps: in the order of the workflow.
     """
 
     directory: Path
     machine: str
     user: str = field(default_factory=getpass.getuser)
+    cluster: str = ""
     steps: list[ChainStep] = field(default_factory=list)
 
     @property
