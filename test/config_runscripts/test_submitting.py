@@ -291,6 +291,38 @@ def test_anothers_chain_is_taken_over_only_when_nothing_of_it_runs(layout, link,
     assert (chain.user, chain.cluster) == (getpass.getuser(), "here")
 
 
+def test_experiments_wait_for_their_own_training_whichever_job_it_is(layout, monkeypatch):
+    """Of three one has failed and two still train; their evaluations were taken out of the queue."""
+    directory = layout.jobs / EXP
+    with chains.opened(directory, "m") as chain:
+        for name, job in (("train", "45"), ("postprocess", "46")):
+            log = str(layout.base / f"{name}-%A_%a.log")
+            submission = Submission("2019-04-01T00:00:00Z", job, log, ["45"] * (name != "train"), [1, 2, 3])
+            step = ChainStep(name, f"{name}.sh", False, name, ["/none"] * 3, 3, submissions=[submission])
+            (directory / step.script).touch()
+            chain.put(step, ("train", "postprocess"))
+        chain.save()
+    (layout.base / "train-45_2.log").write_text(log_lines("45_2", 2))
+    running = {f"45_{number}": QueuedJob("RUNNING", "None") for number in (1, 3)}
+    monkeypatch.setattr(slurm, "queue", lambda user: running)
+    monkeypatch.setattr(slurm, "final_state", lambda job: "CANCELLED")
+    monkeypatch.setattr(slurm, "cluster", lambda: "here")
+    monkeypatch.setattr(slurm, "test", lambda script: None)
+    asked = []
+
+    def submit(script, dependency, elements, limit):
+        asked.append((script.stem, dependency, elements))
+        return str(52 + len(asked))
+
+    monkeypatch.setattr(slurm, "submit", submit)
+    submitting.resume(directory)
+    assert asked == [
+        ("train", "", [2]),
+        ("postprocess", "aftercorr:45", [1, 3]),
+        ("postprocess", "aftercorr:53", [2]),
+    ]
+
+
 def test_timeouts_failures_and_kills_are_counted_apart(tmp_path, monkeypatch):
     one = unit(tmp_path, monkeypatch, log_lines("7", 75, 75, 1, None, 143, 0))
     assert (one.state, one.runs, one.stopped, one.failed, one.killed) == ("done", 6, 2, 1, 2)

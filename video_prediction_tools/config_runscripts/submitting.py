@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,10 +109,10 @@ def resume(chain_directory: Path) -> tuple[Chain, list[str]]:
         again = [one for one in states if one.stopped_units or one in stuck]
         waiting = {one.step.step: one.live_jobs[-1] for one in states if one.live_jobs and one not in again}
         elements = {one.step.step: [unit.element for unit in one.stopped_units] for one in again}
+        queued = {job for one in states if one not in stuck for job in one.live_jobs}
         wanted = [one.step.step for one in again]
-        _start(
-            chain, [step for step in chain.steps if step.step in (*wanted, *waiting)], waiting, "", elements
-        )
+        steps = [step for step in chain.steps if step.step in (*wanted, *waiting)]
+        _start(chain, steps, waiting, "", elements, queued)
         return chain, wanted
 
 
@@ -180,6 +181,7 @@ def _start(
     waiting: dict[str, str],
     after: str,
     elements: dict[str, list[int]] | None = None,
+    queued: Iterable[str] = (),
 ) -> None:
     """Run or submit steps, in their order.
 
@@ -187,6 +189,7 @@ def _start(
         waiting: jobs of steps that are in the queue already and are not submitted again.
         after: id of a job that the first one waits for, or empty.
         elements: for a sweep's steps, the experiments that are to be started; all where a step is not named.
+        queued: all jobs of the chain that wait or run, also those of experiments beside the ones to be started.
     """
     for name in slurm.overriding_variables():
         if any(not step.local for step in steps):
@@ -206,7 +209,8 @@ def _start(
         else:
             wanted = (elements or {}).get(step.step)
             try:
-                submitted += _submit(chain, step, before, wanted)
+                live = {*queued, *(one.job_id for one in submitted)}
+                submitted += _submit(chain, step, before, wanted, live)
             except InputError:
                 slurm.cancel(one.job_id for one in reversed(submitted))
                 for one in submitted:
@@ -216,18 +220,22 @@ def _start(
             before = submitted[-1].job_id
 
 
-def _submit(chain: Chain, step: ChainStep, after: str, elements: list[int] | None) -> list[Submission]:
-    """Submit a step; an experiment of a sweep waits for its own training only."""
+def _submit(
+    chain: Chain, step: ChainStep, after: str, elements: list[int] | None, live: set[str]
+) -> list[Submission]:
+    """Submit a step; an experiment of a sweep waits for its own training only, if that is among the live jobs."""
     if step.elements is None:
         return [_sbatch(chain, step, f"afterok:{after}" if after else "", None)]
     wanted = elements or list(range(1, step.elements + 1))
     trained = next((one for one in chain.steps if one.step == "train" and one is not step), None)
-    if not (after and trained and trained.elements):
+    trainings = [one for one in trained.submissions if one.job_id in live] if trained else []
+    if not trainings:
         return [_sbatch(chain, step, f"afterok:{after}" if after else "", wanted)]
-    in_training = [n for n in wanted if n in (trained.submissions[-1].elements or [])]
-    at_once = [n for n in wanted if n not in in_training]
-    parts = ((at_once, ""), (in_training, f"aftercorr:{after}"))
-    return [_sbatch(chain, step, dependency, part) for part, dependency in parts if part]
+    parts: dict[str, list[int]] = {}
+    for number in wanted:
+        own = [one.job_id for one in trainings if number in (one.elements or [])]
+        parts.setdefault(f"aftercorr:{own[-1]}" if own else "", []).append(number)
+    return [_sbatch(chain, step, dependency, part) for dependency, part in sorted(parts.items())]
 
 
 def _sbatch(chain: Chain, step: ChainStep, dependency: str, elements: list[int] | None) -> Submission:
