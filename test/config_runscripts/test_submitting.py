@@ -2,8 +2,11 @@
 
 import getpass
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -34,6 +37,24 @@ def link(tmp_path, layout):
         return Link(step, script, local, [Target("dataset", tmp_path / step)])
 
     return make
+
+
+def generator(layout, link, **streams):
+    """Start a process in a session of its own that submits one step for the shell."""
+    code = (
+        "from pathlib import Path; from video_prediction_tools.config_runscripts import submitting as s;"
+        "from video_prediction_tools.config_runscripts.steps import Target as T;"
+        f"s.submit(Path({str(layout.jobs / EXP)!r}), 'laptop',"
+        f" [s.Link({link.step!r}, Path({str(link.script)!r}), True, [T('dataset', Path('/nowhere'))])])"
+    )
+    return subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **streams)
+
+
+def wait_for(path):
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} does not come"
+        time.sleep(0.05)
 
 
 def states(chain):
@@ -90,18 +111,9 @@ def test_a_step_that_saved_and_stopped_is_no_failure(layout, link):
 def test_a_killed_generator_leaves_a_chain_that_can_go_on(layout, link, tmp_path):
     """While it works the step is running; killed with -9, the step counts as killed."""
     one = link("train", f"touch {tmp_path}/begun; [[ -e {tmp_path}/again ]] || sleep 60")
-    code = (
-        "from pathlib import Path; from video_prediction_tools.config_runscripts import submitting as s;"
-        "from video_prediction_tools.config_runscripts.steps import Target as T;"
-        f"s.submit(Path({str(layout.jobs / EXP)!r}), 'laptop',"
-        f" [s.Link('train', Path({str(one.script)!r}), True, [T('dataset', Path('/nowhere'))])])"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    process = generator(layout, one)
     try:
-        for _ in range(600):
-            if (tmp_path / "begun").exists():
-                break
-            subprocess.run(["sleep", "0.1"])
+        wait_for(tmp_path / "begun")
         chain = chains.read(layout.jobs / EXP)
         assert states(chain) == {"train": "running"}
         with pytest.raises(InputError, match="another run of the generator is submitting there"):
@@ -114,6 +126,20 @@ def test_a_killed_generator_leaves_a_chain_that_can_go_on(layout, link, tmp_path
     (tmp_path / "again").touch()
     chain, _ = submitting.resume(layout.jobs / EXP)
     assert states(chain) == {"train": "done"}
+
+
+@pytest.mark.parametrize(("code", "state"), [(75, "stopped"), (130, "cancelled")])
+def test_ctrl_c_waits_for_what_the_step_saves_and_knows_how_it_ended(layout, link, tmp_path, code, state):
+    """What is said meanwhile is in the log, and is read: a full pipe would hold the step for ever."""
+    last_words = f"yes last words | head -c 200000; exit {code}"
+    one = link("train", f"trap '{last_words}' INT; touch {tmp_path}/begun; while true; do sleep 0.1; done")
+    process = generator(layout, one, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_for(tmp_path / "begun")
+    os.killpg(process.pid, signal.SIGINT)  # as the terminal does
+    assert "KeyboardInterrupt" in process.communicate(timeout=30)[1]
+    (unit,) = status.of_chain(chains.read(layout.jobs / EXP))[0].units
+    assert (unit.state, unit.killed) == (state, 0)
+    assert len(unit.log.read_text()) == 200000
 
 
 def test_what_was_finished_by_hand_is_done(layout, link, tmp_path):

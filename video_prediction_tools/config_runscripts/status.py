@@ -23,6 +23,7 @@ DONE, RUNNING, WAITING, STOPPED, FAILED, CANCELLED, NOT_STARTED, UNKNOWN = (
 )
 LIVE = (RUNNING, WAITING)
 BEING_CANCELLED = "being cancelled"
+_BY_CTRL_C = 130  # exit code of a program that was interrupted
 _BY_SIGNAL = 143  # exit code of a job script that was ended by TERM: cancelled, preempted, or out of time
 _SEVERITY = (
     FAILED,
@@ -215,6 +216,8 @@ def _ended(
         return DONE, ""
     if last.cancelled:
         return CANCELLED, ""
+    if code == _BY_CTRL_C:
+        return CANCELLED, "by Ctrl-C"
     if code not in (None, _BY_SIGNAL):
         saved = code == EXIT_START_AGAIN
         return (STOPPED, "saved before the end") if saved else (FAILED, f"exit code {code}")

@@ -257,31 +257,40 @@ def _run_in_shell(chain: Chain, step: ChainStep) -> None:
     step.submissions.append(submission)
     chain.save()
     say(f"running: {step.step} (log: {log})")
-    submission.exit_code = _run(script, log)
+    submission.exit_code, interrupted = _run(script, log)
     chain.save()
+    if interrupted:
+        raise KeyboardInterrupt
     if submission.exit_code:
         raise LocalStepFailed(step.step, submission.exit_code, log)
 
 
-def _run(script: Path, log: Path) -> int:
-    """Run a script; what it says goes to the terminal and to its log."""
+def _run(script: Path, log: Path) -> tuple[int, bool]:
+    """Run a script; what it says goes to the terminal and to its log.
+
+    Returns:
+        Its exit code, and whether Ctrl-C was pressed: the script gets it too, saves, and is waited for.
+    """
     try:
         file = open(log, "wb")
     except OSError as error:
         raise_as_input_error(error, log)
         raise
+    interrupted, chunk = False, b"begun"
     with file:
         process = subprocess.Popen(
             ["bash", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        try:
-            while chunk := os.read(process.stdout.fileno(), 1 << 16):
-                sys.stdout.buffer.write(chunk)
-                sys.stdout.flush()
-                file.write(chunk)
-                file.flush()
-            code = process.wait()
-        except KeyboardInterrupt:  # the script has got it too, and saves
-            process.wait()
-            raise
-    return code if code >= 0 else 128 - code
+        while chunk or process.returncode is None:
+            try:
+                if chunk := os.read(process.stdout.fileno(), 1 << 16):
+                    file.write(chunk)
+                    file.flush()
+                    sys.stdout.buffer.write(chunk)
+                    sys.stdout.flush()
+                else:
+                    process.wait()
+            except KeyboardInterrupt:
+                interrupted = True
+    code = process.returncode
+    return (code if code >= 0 else 128 - code), interrupted
