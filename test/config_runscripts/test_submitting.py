@@ -138,7 +138,7 @@ def test_ctrl_c_waits_for_what_the_step_saves_and_knows_how_it_ended(layout, lin
     os.killpg(process.pid, signal.SIGINT)  # as the terminal does
     assert "KeyboardInterrupt" in process.communicate(timeout=30)[1]
     (unit,) = status.of_chain(chains.read(layout.jobs / EXP))[0].units
-    assert (unit.state, unit.killed) == (state, 0)
+    assert (unit.state, unit.failed, unit.killed) == (state, 0, code == 130)
     assert len(unit.log.read_text()) == 200000
 
 

@@ -152,8 +152,8 @@ def _local_unit(step: ChainStep, busy: bool) -> Unit:
         "",
         runs=len(codes),
         stopped=codes.count(EXIT_START_AGAIN),
-        failed=sum(code not in (None, 0, EXIT_START_AGAIN) for code in codes),
-        killed=codes.count(None),
+        failed=sum(code not in (None, 0, EXIT_START_AGAIN, _BY_CTRL_C) for code in codes),
+        killed=codes.count(None) + codes.count(_BY_CTRL_C),
         log=log.path,
     )
     if last.exit_code is None and busy:
