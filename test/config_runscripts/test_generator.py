@@ -301,6 +301,25 @@ def test_of_several_none_is_taken_without_asking(generate, error_line, tmp_path)
     assert generate("preprocess2", "--base_dir", base, "--data_name", other).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["--hparams", "mex_epochs=1"],
+            "--hparams: unknown hyper-parameter 'mex_epochs'; did you mean 'max_epochs'",
+        ),
+        (["--sweep", "lr=0.001", "lr=-1"], "--sweep: 'lr' is -1.0; give a value from"),
+        (["--answers", "answers.json"], "--model_hparams: 'lr'"),
+    ],
+)
+def test_hyper_parameters_are_checked_before_jobs_wait_for_hours(generate, error_line, tmp_path, words, said):
+    chain(tmp_path / "base", "preprocess2")
+    (tmp_path / "answers.json").write_text('{"model_hparams": {"lr": "fast"}}')
+    line = error_line(generate("train", "--base_dir", tmp_path / "base", "--submit", *words))
+    assert said in line
+    assert not (tmp_path / "scripts").exists() and not (tmp_path / "base" / "Jobs").exists()
+
+
 def test_a_sweep_is_evaluated_whole_or_not_at_all(generate, error_line, tmp_path):
     """An experiment without a directory (its job refused to begin) is not left out silently."""
     layout = names.Layout(tmp_path / "base")

@@ -16,6 +16,7 @@ if not __package__:  # started as a file: the packages are those of the clone th
 from video_prediction_tools.config_runscripts import (  # noqa: E402
     answers,
     containers,
+    hparams_check,
     kinds,
     limits,
     machines_check,
@@ -327,7 +328,7 @@ def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None
         print(f"machine: {machine.name} ({reason})", flush=True)
     chain = _chain(options, given, interactive) if step == "all" else (step,)
     collected = (
-        _ask_until_right(machine, chain, given)
+        _ask_until_right(machine, chain, given, options.submit)
         if interactive
         else answers.collect(Context(machine, chain, chain[0]), given, None)
     )
@@ -336,7 +337,7 @@ def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None
         raise InputError("--after", f"no job is submitted here (machine {machine.name})", "leave it out")
     for remark in collected.remarks:
         print(remark, file=sys.stderr)
-    costs = _within_limits(context)
+    costs = _acceptable(context, options.submit)
     directory = own_directory or rendering.directory(context)
     scripts = {name: rendering.render(context, name, directory) for name in chain}
     if options.print or options.diff:
@@ -378,12 +379,17 @@ def _chain(options: argparse.Namespace, given: answers.Given, interactive: bool)
     return CHAINS[dataset]
 
 
-def _within_limits(context: Context) -> list[str]:
+def _acceptable(context: Context, submit: bool) -> list[str]:
     """Compare what each step asks for with what the machine gives; return a line on what each can cost.
 
+    Arguments:
+        submit: nobody will look before the jobs wait, so hyper-parameters are checked as well (seconds).
+
     Raises:
-        InputError: the machine will not take a step.
+        InputError: the machine will not take a step, or the model its hyper-parameters.
     """
+    if submit:
+        hparams_check.check(context)
     lines = []
     for name in context.chain:
         context.step = name
@@ -423,7 +429,7 @@ def _chain_name(context: Context) -> str:
 
 
 def _ask_until_right(
-    machine: profiles.Machine, chain: tuple[str, ...], given: answers.Given
+    machine: profiles.Machine, chain: tuple[str, ...], given: answers.Given, submit: bool
 ) -> answers.Collected:
     """Ask, show all answers, and let the user change them until they are right."""
     asked: dict[str, object] = {}
@@ -438,7 +444,7 @@ def _ask_until_right(
     while True:
         collected = answers.collect(Context(machine, chain, chain[0]), given, ask)
         try:
-            problem, costs = "", _within_limits(collected.context)
+            problem, costs = "", _acceptable(collected.context, submit)
         except InputError as error:
             problem, costs = str(error), []
         decision = prompts.summary(collected.context, costs, problem)

@@ -1,0 +1,49 @@
+"""Whether a model will take the hyper-parameters that it is to be trained with: known before jobs wait for hours."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from video_prediction_tools.config_runscripts.context import Context
+from video_prediction_tools.errors import InputError
+from video_prediction_tools.metadata.names import dataset_of
+from video_prediction_tools.progress import say
+
+
+def check(context: Context) -> None:
+    """Check the hyper-parameters of the step 'train' as its program does; takes seconds, since Keras is imported.
+
+    Where there is no Keras (an environment that is complete only inside a container) they are not checked.
+
+    Raises:
+        InputError: unknown key (did you mean), wrong type, value out of range.
+    """
+    if "train" not in context.chain:
+        return
+    context.step = "train"
+    flags = ("model_hparams", "hparams", "sweep")
+    if not any(context.get(flag) for flag in flags):
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow talks while it is imported
+    try:
+        from video_prediction_tools.models import registry
+
+        registry.model_class(context.get("model"))
+    except ImportError as error:
+        say(f"not checked: the hyper-parameters ({error})")
+        return
+    given = context.get("model_hparams")
+    dataset = dataset_of(context.get("data_name"))
+    by_flag = "--sweep" if context.get("sweep") else "--hparams"
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(given) if isinstance(given, str) else None
+        if isinstance(given, dict):
+            path = Path(directory) / "model_hparams.json"
+            path.write_text(json.dumps(given), encoding="utf-8")
+        for experiment in context.experiments():
+            try:
+                registry.resolve_hparams(context.get("model"), path, experiment.hparams, dataset)
+            except InputError as error:
+                where = by_flag if error.where == "--set" else "--model_hparams"
+                raise InputError(where, error.what, error.remedy) from None
