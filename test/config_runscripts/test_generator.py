@@ -315,8 +315,9 @@ def test_of_several_none_is_taken_without_asking(generate, error_line, tmp_path)
 def test_hyper_parameters_are_checked_before_jobs_wait_for_hours(generate, error_line, tmp_path, words, said):
     chain(tmp_path / "base", "preprocess2")
     (tmp_path / "answers.json").write_text('{"model_hparams": {"lr": "fast"}}')
-    line = error_line(generate("train", "--base_dir", tmp_path / "base", "--submit", *words))
-    assert said in line
+    refused = generate("train", "--base_dir", tmp_path / "base", "--submit", *words)
+    assert said in error_line(refused)
+    assert len(refused.stderr.splitlines()) == 1, "TensorFlow is not heard"
     assert not (tmp_path / "scripts").exists() and not (tmp_path / "base" / "Jobs").exists()
 
 

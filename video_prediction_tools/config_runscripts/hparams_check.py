@@ -2,13 +2,31 @@
 
 import json
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from video_prediction_tools.config_runscripts.context import Context
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.names import dataset_of
 from video_prediction_tools.progress import say
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Keep what TensorFlow says while it is imported from the terminal; no setting of its own does that."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(before, 2)
+        os.close(before)
 
 
 def check(context: Context) -> None:
@@ -25,11 +43,11 @@ def check(context: Context) -> None:
     flags = ("model_hparams", "hparams", "sweep")
     if not any(context.get(flag) for flag in flags):
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow talks while it is imported
     try:
         from video_prediction_tools.models import registry
 
-        registry.model_class(context.get("model"))
+        with _silent_stderr():
+            registry.model_class(context.get("model"))
     except ImportError as error:
         say(f"not checked: the hyper-parameters ({error})")
         return
