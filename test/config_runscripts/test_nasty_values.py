@@ -100,9 +100,10 @@ def place(tmp_path_factory):
         for empty in ("home", "empty"):
             (place / empty).mkdir()
         (place / "stand_ins").mkdir()
-        for name in ("python", "mpirun", "srun", "apptainer", "sbatch", "squeue", "salloc"):
+        for name in ("python", "mpirun", "srun", "apptainer", "sbatch", "squeue", "salloc", "scontrol"):
             program = place / "stand_ins" / name
-            said = '[[ "${0##*/} $*" != "sbatch --parsable "* ]] || echo 18\nexit "${CODE:-0}"\n'
+            said = '[[ "${0##*/} $*" != "sbatch --parsable "* ]] || echo 18\n'
+            said += '[[ ${0##*/} != scontrol ]] || echo "ClusterName = nasty"\nexit "${CODE:-0}"\n'
             program.write_text('#!/bin/bash\nprintf "%s\\0" "$#" "${0##*/}" "$@" >>"$CALLS"\n' + said)
             program.chmod(0o755)
         (place / "functions").write_text("module() { :; }\nsleep() { :; }\n")
