@@ -277,6 +277,25 @@ def test_time_budget(prepared, tmp_path):
     assert read_record(planned.directory).state == "done"
 
 
+def test_step_budget(prepared, tmp_path):
+    """`max_steps` ends a training in the middle of an epoch, validated, with the schedule at its end."""
+    planned = experiment(
+        prepared, tmp_path / "model", "max_epochs=1", "max_steps=20", "lr=0.01", "lr_schedule=linear"
+    )
+    with pytest.raises(StoppedEarly):
+        train(planned, StopAfter(15))
+    progress = train(planned)
+    assert (progress.finished, progress.step) == ("all steps done", 20)  # an epoch has 9
+    with open(planned.directory / "training_log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [(int(row["step"]), int(row["epoch"]), bool(row["val_loss"])) for row in rows] == [
+        (9, 1, True),
+        (18, 2, True),
+        (20, 3, True),
+    ]
+    assert [float(row["learning_rate"]) for row in rows] == pytest.approx([0.0055, 0.001, 0.0])
+
+
 def test_early_stopping(prepared, tmp_path):
     """Without a lower validation loss for two epochs, training ends."""
     planned = experiment(

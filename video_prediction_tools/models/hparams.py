@@ -51,6 +51,12 @@ class CommonHparams:
     context_frames: int = hparam(10, "frames before the forecast", low=1, high=1000)
     batch_size: int = hparam(16, "sequences of one step, over all workers together", low=1, high=100_000)
     max_epochs: int = hparam(20, "passes over the training data", low=1, high=1_000_000)
+    max_steps: int = hparam(
+        0,
+        "steps of the training, its schedules included, in place of those of max_epochs; 0: as many as max_epochs take",
+        low=0,
+        high=1_000_000_000,
+    )
     max_seconds: float = hparam(
         0.0, "end training after so many seconds, resumed runs counted in; 0: no limit", low=0.0
     )

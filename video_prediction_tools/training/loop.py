@@ -68,7 +68,9 @@ class _Trainer:
             self.batch_size, strategy.num_replicas_in_sync, experiment.hparams.gradient_accumulation
         )
         self.training, self.validation = (experiment.data.sequences(split) for split in ("train", "val"))
-        self.total_steps = -(-self.hparams.max_epochs * len(self.training) // self.batch_size)
+        self.total_steps = self.hparams.max_steps or -(
+            -self.hparams.max_epochs * len(self.training) // self.batch_size
+        )
         with strategy.scope():
             model = registry.create(experiment.model, data_spec(experiment), self.hparams)
             self.steps = Steps(
@@ -131,7 +133,7 @@ class _Trainer:
                 elif state.step % LINE_EVERY == 0:
                     self._add_line(None)
                 if state.step == self.total_steps and not state.finished:
-                    state.finished = "all epochs done"
+                    state.finished = f"all {'steps' if self.hparams.max_steps else 'epochs'} done"
                 if epoch_ended or at_end or save_now or stop:
                     self._save_last()
                 if stop and not state.finished:
@@ -160,7 +162,7 @@ class _Trainer:
             f"{', '.join(self.experiment.known) or 'none'}"
         )
         steps = (
-            f"{self.total_steps} steps in {self.hparams.max_epochs} epochs"
+            f"{self.total_steps} steps in {self._epochs} epochs"
             if self.steps.phases
             else "no steps"
         )
@@ -175,8 +177,13 @@ class _Trainer:
         if self.cluster.is_chief:
             say(text)
 
+    @property
+    def _epochs(self) -> int:
+        """Epochs that the training goes into, the last of them perhaps in part."""
+        return self._epoch(self.total_steps) if self.hparams.max_steps else self.hparams.max_epochs
+
     def _epochs_done(self, step: int) -> int:
-        return min(step * self.batch_size // len(self.training), self.hparams.max_epochs)
+        return min(step * self.batch_size // len(self.training), self._epochs)
 
     def _agreed_wishes(self) -> tuple[bool, bool, bool]:
         """Return whether to stop, to save, and whether the time is up; all workers get the same answer."""
@@ -217,7 +224,7 @@ class _Trainer:
         done, before = self._epochs_done(state.step), self._epochs_done(state.step - 1)
         self._look()
         train_loss = state.loss_sum / max(state.loss_count, 1)
-        text = f"epoch {self._epoch(state.step)} of {self.hparams.max_epochs}, step {state.step}: "
+        text = f"epoch {self._epoch(state.step)} of {self._epochs}, step {state.step}: "
         text += f"loss {train_loss:.6g}"
         loss = None
         if at_end or done // every > before // every:
