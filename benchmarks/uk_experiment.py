@@ -9,14 +9,13 @@ The last table is read from evaluation_metrics.csv.
 import argparse
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
+
+from programs import run
 
 from video_prediction_tools.metadata.names import ExperimentId, Layout
 from video_prediction_tools.metadata.record import read_record
 
-PROGRAMS = Path(__file__).parents[1] / "video_prediction_tools" / "main_scripts"
 SPLIT = {
     "train": [["2019-03-01", "2019-03-22"]],
     "val": [["2019-03-23", "2019-03-24"]],
@@ -24,17 +23,21 @@ SPLIT = {
 }
 
 
-def run(name: str, *arguments: object, ranks: int = 0) -> Path:
-    """Run a program, show what it prints, and return the directory named in its last line."""
-    launcher = ["mpirun", "-n", str(ranks)] if ranks else []
-    command = [*launcher, sys.executable, PROGRAMS / f"main_{name}.py", *arguments]
-    print("$", *command, flush=True)
-    with subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            print(line, end="", flush=True)
-    if process.returncode:
-        sys.exit(process.returncode)
-    return Path(line.strip())
+def prepare(era5: Path, base: Path) -> Path:
+    """Extract and preprocess; returns the data set's directory."""
+    layout = Layout(base)
+    base.mkdir(parents=True, exist_ok=True)
+    split = base / "split.json"
+    split.write_text(json.dumps(SPLIT))
+    month = ("--years", 2019, "--months", 3, "--variables", "2t")
+    constants = ("--constants", "lsm", "--constants_source", era5 / "static_global" / "lsm_era5.nc")
+    source = ("--source", "archive", "--source_dir", era5 / "uk_2019-03")
+    run("data_extraction", *source, *constants, "--destination_dir", layout.extracted_data, *month)
+    places = ("--source_dir", layout.extracted_data, "--destination_dir", layout.preprocessed_data)
+    region = ("--sw_corner", 50, -10, "--nyx", 33, 49, "--data_split", split)
+    data = run("preprocess_data_step1", *places, *month, *region, ranks=2)
+    run("preprocess_data_step2", "--source_dir", data, "--sequence_length", 20, ranks=2)
+    return data
 
 
 def main() -> None:
@@ -48,52 +51,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], help="hyper-parameters that differ from the template")
     options = parser.parse_args()
 
-    layout = Layout(options.base)
-    options.base.mkdir(parents=True, exist_ok=True)
-    split = options.base / "split.json"
-    split.write_text(json.dumps(SPLIT))
-    run(
-        "data_extraction",
-        "--source",
-        "archive",
-        "--source_dir",
-        options.era5 / "uk_2019-03",
-        "--constants",
-        "lsm",
-        "--constants_source",
-        options.era5 / "static_global" / "lsm_era5.nc",
-        "--destination_dir",
-        layout.extracted_data,
-        "--years",
-        2019,
-        "--months",
-        3,
-        "--variables",
-        "2t",
-    )
-    data = run(
-        "preprocess_data_step1",
-        "--source_dir",
-        layout.extracted_data,
-        "--destination_dir",
-        layout.preprocessed_data,
-        "--years",
-        2019,
-        "--months",
-        3,
-        "--variables",
-        "2t",
-        "--sw_corner",
-        50,
-        -10,
-        "--nyx",
-        33,
-        49,
-        "--data_split",
-        split,
-        ranks=2,
-    )
-    run("preprocess_data_step2", "--source_dir", data, "--sequence_length", 20, ranks=2)
+    layout, data = Layout(options.base), prepare(options.era5, options.base)
     model = run(
         "train_models",
         "--input_dir",

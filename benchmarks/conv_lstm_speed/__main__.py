@@ -58,6 +58,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--torch", metavar="PYTHON", help="interpreter of an environment with PyTorch")
+    parser.add_argument("--bfloat16", action="store_true", help="measure bfloat16, too")
     parser.add_argument(
         "--rounds", type=int, default=3, help="steps and forecasts of each contender that count"
     )

@@ -109,7 +109,7 @@ class KerasLayers:
 
 
 class Torch:
-    """The same network in PyTorch, one convolution a cell and step, channels last, as a user of PyTorch would have it."""
+    """The same network in PyTorch, one convolution for each cell and step, channels last."""
 
     def __init__(self, arithmetic: str):
         import torch

@@ -55,6 +55,7 @@ class ConvLSTM(VideoPredictionModel):
 
     Hparams = ConvLSTMHparams
     model_name: ClassVar[str] = "convLSTM"
+    Cell: ClassVar[type[ConvLSTMCell]] = ConvLSTMCell
 
     def __init__(self, spec: DataSpec, hparams: ConvLSTMStackHparams):
         super().__init__(spec, hparams, name="convLSTM")
@@ -65,7 +66,7 @@ class ConvLSTM(VideoPredictionModel):
             f"{self.model_name} with patch_size {hparams.patch_size}",
         )
         self.cells = [
-            ConvLSTMCell(filters, hparams.kernel_size, name=f"cell_{index}")
+            self.Cell(filters, hparams.kernel_size, name=f"cell_{index}")
             for index, filters in enumerate(hparams.filters)
         ]
         depth = hparams.patch_size**2 * spec.channels

@@ -1,0 +1,163 @@
+"""Every model, trained equally long, on the real data that the tests have: the tables of docs/benchmarks.md.
+
+    python benchmarks/equal_time.py uk --source ../shared/data/era5 --base DIR [--seeds 1 2] [--models convLSTM ..]
+    python benchmarks/equal_time.py moving_mnist --source ../shared/data/mnist --base DIR
+
+Equally long means as many steps as this machine does in --seconds (600) when it has nothing else to do: the number is
+found before any training, from the fastest of ten steps, and kept in DIR, so that trainings that share the machine
+with other work, or go on another day, get no less. Compiling, validation and the evaluation come on top. All models
+have the hyper-parameters of their templates. `linear_regression` is exact after one pass and gets no more.
+
+UK, March 2019: training to the 22nd, validation 23-24, test 25-31, with the original's convLSTM beside ours
+(`original_conv_lstm.py`; `repaired_convLSTM` is the same network with our cell and output). Moving MNIST: digits of the
+training files, drawn afresh each epoch; 1,000 test sequences of t10k digits.
+
+Started again, it goes on where it stopped. Results are copied to benchmarks/results (without forecasts and plots), from
+which benchmarks/tables.py writes docs/benchmarks.md.
+"""
+
+import argparse
+import itertools
+import json
+import shutil
+import time
+from pathlib import Path
+
+import original_conv_lstm
+import uk_experiment
+from programs import run
+
+from video_prediction_tools.datasets.prepared import open_prepared
+from video_prediction_tools.metadata.files import write_json
+from video_prediction_tools.metadata.names import Layout, dataset_of
+from video_prediction_tools.models import registry
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+KEPT = ("evaluation_metrics.csv", "metadata.json")
+REPAIRED = "repaired_convLSTM"
+TIMED_STEPS = 10
+ONE_PASS = ("linear_regression",)
+TEST_SEQUENCES = 1000
+
+
+def prepare(experiment: str, source: Path, base: Path) -> Path:
+    """Make the data set where it is not there yet; returns its directory."""
+    if experiment == "uk":
+        return uk_experiment.prepare(source, base)
+    numbers = ("--n_train", 10_000, "--n_val", 200, "--n_test", TEST_SEQUENCES, "--fresh_train")
+    destination = Layout(base).preprocessed_data
+    return run("preprocess_moving_mnist", "--digits_dir", source, "--destination_dir", destination, *numbers)
+
+
+def chosen_models(experiment: str) -> list[str]:
+    """Return all that are trained, the quick ones first."""
+    extra = [original_conv_lstm.NAME, REPAIRED] if experiment == "uk" else []
+    return [
+        "linear_regression",
+        *(one for one in registry.names() if one not in ("linear_regression", "persistence")),
+    ] + extra
+
+
+def flags_of(model: str, base: Path) -> list[object]:
+    """Return the flags that name a model and its hyper-parameters."""
+    if model not in (original_conv_lstm.NAME, REPAIRED):
+        return ["--model", model]
+    path = base / "original_hparams.json"
+    write_json(path, original_conv_lstm.HPARAMS)
+    return ["--model", "convLSTM" if model == REPAIRED else model, "--model_hparams", path]
+
+
+def program_of(model: str, name: str) -> tuple[object, ...]:
+    """Return the program, and what stands before its flags."""
+    return (HERE / "original_conv_lstm.py", name) if model == original_conv_lstm.NAME else (name,)
+
+
+def steps_in(seconds: float, model: str, data: Path, base: Path) -> int:
+    """Return how many steps fit into some seconds, measured once."""
+    noted = base / f"steps_{data.name}.json"
+    known = json.loads(noted.read_text()) if noted.exists() else {}
+    if model not in known:
+        known[model] = fastest_step(model, data, base)
+        write_json(noted, known)
+    return max(round(seconds / known[model]), 1)
+
+
+def fastest_step(model: str, data: Path, base: Path) -> float:
+    """Return the seconds of the fastest of some training steps, as the training loop does them."""
+    import keras  # late: TensorFlow takes seconds
+    import tensorflow as tf
+
+    from video_prediction_tools.training.arithmetic import layer_arithmetic
+    from video_prediction_tools.training.experiment import plan
+    from video_prediction_tools.training.feed import training_feed
+    from video_prediction_tools.training.loop import data_spec
+    from video_prediction_tools.training.steps import Steps
+
+    prepared, (_, name, *given) = open_prepared(data), flags_of(model, base)
+    hparams = registry.resolve_hparams(name, given[-1] if given else None, (), dataset_of(data.name))
+    experiment = plan(base / "not_written", name, hparams, 1, prepared)
+    sequences, strategy = prepared.sequences("train"), tf.distribute.get_strategy()
+    with layer_arithmetic(hparams.mixed_precision):
+        network = registry.create(name, data_spec(experiment), hparams)
+        steps = Steps(network, experiment.normalisation, prepared.region, 1, 1000, strategy)
+    feed, times = training_feed(sequences, strategy, hparams.batch_size, 1, 0), []
+    for number in range(TIMED_STEPS + 1):  # the first compiles
+        batch = next(feed)
+        begun = time.perf_counter()
+        float(steps.train(*batch, tf.constant(number, tf.int64))["loss"])
+        times.append(time.perf_counter() - begun)
+    keras.backend.clear_session()
+    print(f"{model}: {min(times):.3f} s a step of {hparams.batch_size} sequences", flush=True)
+    return min(times)
+
+
+def train(experiment: str, model: str, seed: int, seconds: float, data: Path, base: Path) -> Path:
+    """Train a model, unless it is done; returns its directory."""
+    changes = ["max_epochs=1"] if model in ONE_PASS else [f"max_steps={steps_in(seconds, model, data, base)}"]
+    directory = base / "trained" / data.name / model / f"20260101T000000_benchmark_seed{seed}"
+    flags = ["--input_dir", data, "--output_dir", directory, *flags_of(model, base), "--seed", seed]
+    return run(*program_of(model, "train_models"), *flags, "--set", *changes)
+
+
+def evaluate(model: str, trained: Path, base: Path) -> None:
+    """Score a model, and keep the small files of its results."""
+    results = run(
+        *program_of(model, "visualize_postprocess"),
+        "--model_dir", trained, "--results_dir", base / "Results" / model,
+    )  # fmt: skip
+    kept = RESULTS / trained.parts[-3] / model / trained.name
+    kept.mkdir(parents=True, exist_ok=True)
+    for name in KEPT:
+        shutil.copy(results / name, kept / name)
+
+
+def main() -> None:
+    """Do what is asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("experiment", choices=("uk", "moving_mnist"))
+    parser.add_argument("--source", type=Path, required=True, help="directory of the ERA5 or the MNIST files")
+    parser.add_argument("--base", type=Path, required=True, help="base target directory")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2], help="of the trainings")
+    parser.add_argument("--models", nargs="+", help="default: all")
+    parser.add_argument("--seconds", type=float, default=600, help="training time of each")
+    parser.add_argument("--only", choices=("measure", "train", "evaluate"), help="do this part only")
+    options = parser.parse_args()
+    original_conv_lstm.register()
+    experiment, base = options.experiment, options.base.resolve()
+    data = prepare(experiment, options.source, base)
+    models = options.models or chosen_models(experiment)
+    for model in models:
+        steps_in(options.seconds, model, data, base)
+    if options.only == "measure":
+        return
+    for seed, model in itertools.product(options.seeds, models):
+        trained = train(experiment, model, seed, options.seconds, data, base)
+        if options.only != "train":
+            evaluate(model, trained, base)
+
+
+if __name__ == "__main__":
+    main()
