@@ -3,10 +3,11 @@
     python benchmarks/equal_time.py uk --source ../shared/data/era5 --base DIR [--seeds 1 2] [--models convLSTM ..]
     python benchmarks/equal_time.py moving_mnist --source ../shared/data/mnist --base DIR
 
-Equally long means as many steps as this machine does in --seconds (600) when it has nothing else to do: the number is
-found before any training, from the fastest of ten steps, and kept in DIR, so that trainings that share the machine
-with other work, or go on another day, get no less. Compiling, validation and the evaluation come on top. All models
-have the hyper-parameters of their templates. `linear_regression` is exact after one pass and gets no more.
+Equally long means as many steps as cost --minutes (20) of computing time of all cores together: ten minutes of two
+cores. The number is found before the training, from the cheapest of ten steps, and kept in DIR, so that trainings that
+share the machine with other work, or go on another day, get no less. Compiling, validation and the evaluation come on
+top. All models have the hyper-parameters of their templates. `linear_regression` is exact after
+one pass and gets no more.
 
 UK, March 2019: training to the 22nd, validation 23-24, test 25-31, with the original's convLSTM beside ours
 (`original_conv_lstm.py`; `repaired_convLSTM` is the same network with our cell and output). Moving MNIST: digits of the
@@ -51,12 +52,9 @@ def prepare(experiment: str, source: Path, base: Path) -> Path:
 
 
 def chosen_models(experiment: str) -> list[str]:
-    """Return all that are trained, the quick ones first."""
-    extra = [original_conv_lstm.NAME, REPAIRED] if experiment == "uk" else []
-    return [
-        "linear_regression",
-        *(one for one in registry.names() if one not in ("linear_regression", "persistence")),
-    ] + extra
+    """Return all that are trained."""
+    trained = [one for one in registry.names() if one not in ("persistence", original_conv_lstm.NAME)]
+    return [*trained, original_conv_lstm.NAME, REPAIRED] if experiment == "uk" else trained
 
 
 def flags_of(model: str, base: Path) -> list[object]:
@@ -73,18 +71,18 @@ def program_of(model: str, name: str) -> tuple[object, ...]:
     return (HERE / "original_conv_lstm.py", name) if model == original_conv_lstm.NAME else (name,)
 
 
-def steps_in(seconds: float, model: str, data: Path, base: Path) -> int:
-    """Return how many steps fit into some seconds, measured once."""
+def steps_in(minutes: float, model: str, data: Path, base: Path) -> int:
+    """Return how many steps some minutes of computing time pay for, measured once."""
     noted = base / f"steps_{data.name}.json"
     known = json.loads(noted.read_text()) if noted.exists() else {}
     if model not in known:
-        known[model] = fastest_step(model, data, base)
+        known[model] = cheapest_step(model, data, base)
         write_json(noted, known)
-    return max(round(seconds / known[model]), 1)
+    return max(round(60 * minutes / known[model]), 1)
 
 
-def fastest_step(model: str, data: Path, base: Path) -> float:
-    """Return the seconds of the fastest of some training steps, as the training loop does them."""
+def cheapest_step(model: str, data: Path, base: Path) -> float:
+    """Return the computing time [s] of the cheapest of some training steps, as the training loop does them."""
     import keras  # late: TensorFlow takes seconds
     import tensorflow as tf
 
@@ -104,17 +102,19 @@ def fastest_step(model: str, data: Path, base: Path) -> float:
     feed, times = training_feed(sequences, strategy, hparams.batch_size, 1, 0), []
     for number in range(TIMED_STEPS + 1):  # the first compiles
         batch = next(feed)
-        begun = time.perf_counter()
+        begun = time.process_time()
         float(steps.train(*batch, tf.constant(number, tf.int64))["loss"])
-        times.append(time.perf_counter() - begun)
+        times.append(time.process_time() - begun)
     keras.backend.clear_session()
-    print(f"{model}: {min(times):.3f} s a step of {hparams.batch_size} sequences", flush=True)
+    print(
+        f"{model}: {min(times):.3f} s of computing time a step of {hparams.batch_size} sequences", flush=True
+    )
     return min(times)
 
 
-def train(experiment: str, model: str, seed: int, seconds: float, data: Path, base: Path) -> Path:
+def train(experiment: str, model: str, seed: int, minutes: float, data: Path, base: Path) -> Path:
     """Train a model, unless it is done; returns its directory."""
-    changes = ["max_epochs=1"] if model in ONE_PASS else [f"max_steps={steps_in(seconds, model, data, base)}"]
+    changes = ["max_epochs=1"] if model in ONE_PASS else [f"max_steps={steps_in(minutes, model, data, base)}"]
     directory = base / "trained" / data.name / model / f"20260101T000000_benchmark_seed{seed}"
     flags = ["--input_dir", data, "--output_dir", directory, *flags_of(model, base), "--seed", seed]
     return run(*program_of(model, "train_models"), *flags, "--set", *changes)
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--base", type=Path, required=True, help="base target directory")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2], help="of the trainings")
     parser.add_argument("--models", nargs="+", help="default: all")
-    parser.add_argument("--seconds", type=float, default=600, help="training time of each")
+    parser.add_argument("--minutes", type=float, default=20, help="computing time of each training")
     parser.add_argument("--only", choices=("measure", "train", "evaluate"), help="do this part only")
     options = parser.parse_args()
     original_conv_lstm.register()
@@ -150,11 +150,11 @@ def main() -> None:
     data = prepare(experiment, options.source, base)
     models = options.models or chosen_models(experiment)
     for model in models:
-        steps_in(options.seconds, model, data, base)
+        steps_in(options.minutes, model, data, base)
     if options.only == "measure":
         return
     for seed, model in itertools.product(options.seeds, models):
-        trained = train(experiment, model, seed, options.seconds, data, base)
+        trained = train(experiment, model, seed, options.minutes, data, base)
         if options.only != "train":
             evaluate(model, trained, base)
 
