@@ -21,7 +21,8 @@ from video_prediction_tools.postprocess.baselines import FRAME_BASELINES, Source
 from video_prediction_tools.postprocess.bootstrap import MovingBlocks
 from video_prediction_tools.postprocess.forecasts import ForecastFile, Grid
 from video_prediction_tools.postprocess.layout import FRAMES
-from video_prediction_tools.postprocess.metrics import FRAME_METRICS, statistics_of
+from video_prediction_tools.postprocess.metrics.metric import statistics_of
+from video_prediction_tools.postprocess.metrics.registry import FRAME_METRICS
 from video_prediction_tools.postprocess.protocol import MOVING_MNIST
 from video_prediction_tools.postprocess.report import spans
 from video_prediction_tools.postprocess.scoring import choose_cases, reduce_forecasts, score

@@ -7,8 +7,9 @@ import xarray as xr
 
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.postprocess.bootstrap import defined_means
-from video_prediction_tools.postprocess.metrics import METRICS, metrics_by_name, statistics_of
-from video_prediction_tools.postprocess.statistics import DIMS, Fields
+from video_prediction_tools.postprocess.metrics.metric import statistics_of
+from video_prediction_tools.postprocess.metrics.registry import METRICS, metrics_by_name
+from video_prediction_tools.postprocess.metrics.fields import DIMS, Fields
 from video_prediction_tools.postprocess.weights import latitude_weights, uniform_weights
 
 LAT = np.linspace(70.0, 40.0, 7)

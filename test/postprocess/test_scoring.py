@@ -13,7 +13,8 @@ from video_prediction_tools.postprocess.baselines import Sources, make_baselines
 from video_prediction_tools.postprocess.bootstrap import MovingBlocks
 from video_prediction_tools.postprocess.climatology import Climatology, training_climatology
 from video_prediction_tools.postprocess.forecasts import ForecastFile, Grid, write_forecasts
-from video_prediction_tools.postprocess.metrics import METRICS, statistics_of
+from video_prediction_tools.postprocess.metrics.metric import statistics_of
+from video_prediction_tools.postprocess.metrics.registry import METRICS
 from video_prediction_tools.postprocess.scoring import choose_cases, reduce_forecasts, score, write_scores
 from video_prediction_tools.postprocess.sequences import choose_sequences
 from video_prediction_tools.postprocess.weights import latitude_weights, uniform_weights

@@ -67,13 +67,20 @@ def build_parser() -> argparse.ArgumentParser:
         "--eval_metrics",
         nargs="+",
         metavar="METRIC",
-        help="mse, rmse, mae, bias, acc; for Moving MNIST mse, mae, ssim, ssim_range2, psnr (default: all that "
-        "can be made)",
+        help="names as in docs/metrics.md (default for weather: mse, rmse, mae, bias, acc, ssim, gradient_ratio, "
+        "spectral_ratio, of an ensemble crps and spread_skill as well; for Moving MNIST all)",
     )
     add(
         "--no_latitude_weights",
         action="store_true",
         help="give all grid points the same weight, not cos(latitude)",
+    )
+    add(
+        "--subregion",
+        action="append",
+        metavar="NAME=N,W,S,E",
+        help="score a part of the area by itself, degrees north and east (may be given several times; land and sea "
+        "are scored where the data have a land-sea mask)",
     )
     add(
         "--block_hours",

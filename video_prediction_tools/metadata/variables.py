@@ -116,3 +116,12 @@ def variables(short_names: Iterable[str], flag: str = "--variables") -> list[Var
         if one in found[:index]:
             raise InputError(flag, f"'{one.short_name}' is named twice", "name every variable once")
     return found
+
+
+def is_temperature(name: str) -> bool:
+    """Say whether a short name is that of a temperature in kelvin; data that are no weather have none."""
+    try:
+        known = variable(name)
+    except InputError:
+        return False
+    return known.units == "K" and known.standard_name.endswith("temperature")

@@ -60,8 +60,8 @@ def _curve(
     axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
     axes.grid(color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
-    if metric == "bias":
-        axes.axhline(0.0, color="0.3", linewidth=1.0)
+    if about.two_sided:
+        axes.axhline(about.best, color="0.3", linewidth=1.0)
     elif about.best == 1.0:
         axes.set_ylim(top=1.02)
     elif about.best == 0.0:

@@ -7,12 +7,21 @@ import numpy as np
 import xarray as xr
 
 from video_prediction_tools import __version__
+from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.record import OpenRecord, running
+from video_prediction_tools.postprocess.breakdown import breakdown
 from video_prediction_tools.postprocess.forecasts import Forecaster, ForecastFile, write_forecasts
-from video_prediction_tools.postprocess.metrics import METRICS_VERSION, statistics_of
+from video_prediction_tools.postprocess.metrics.errors import SquaredError
+from video_prediction_tools.postprocess.metrics.metric import Metric, statistics_of
+from video_prediction_tools.postprocess.metrics.registry import METRICS_VERSION
 from video_prediction_tools.postprocess.plan import KIND, Plan
-from video_prediction_tools.postprocess.scoring import choose_cases, reduce_forecasts, score, write_scores
-from video_prediction_tools.postprocess.statistics import SquaredError
+from video_prediction_tools.postprocess.scoring import (
+    Reduction,
+    choose_cases,
+    reduce_forecasts,
+    score,
+    write_scores,
+)
 from video_prediction_tools.progress import progress, say
 
 PROGRAM = "main_visualize_postprocess.py"
@@ -138,13 +147,44 @@ def _load(plan: Plan) -> Forecaster:
 
 def _make_scores(plan: Plan, file: ForecastFile) -> xr.Dataset:
     terms = plan.terms
-    # the cases are chosen by it, whatever the metrics are
-    statistics = list(dict.fromkeys([SquaredError, *statistics_of(terms.metrics)]))
-    reduced = reduce_forecasts(
-        file, plan.model, terms.baselines, statistics, terms.weights, terms.climatology
+    metrics = _metrics_for(plan, file)
+    reduction = Reduction(
+        # the cases are chosen by the squared error, whatever the metrics are
+        list(dict.fromkeys([SquaredError, *statistics_of(metrics)])),
+        terms.weights,
+        terms.climatology,
+        terms.scale,
+        [one for one in terms.profiles if _is_ensemble(file) or not one.needs_members],
+        terms.regions,
     )
+    reduced = reduce_forecasts(file, plan.model, terms.baselines, reduction)
     units = dict(zip(terms.grid.variables, terms.grid.units, strict=True))
-    return score(reduced, terms.metrics, terms.blocks, units, terms.protocol.mean_over_leads)
+    scores = score(reduced, metrics, terms.blocks, units, terms.protocol.mean_over_leads)
+    return scores.assign(breakdown(reduced, terms.blocks)) if terms.grid.layout.has_times else scores
+
+
+def _is_ensemble(file: ForecastFile) -> bool:
+    return (file.members or 1) > 1
+
+
+def _metrics_for(plan: Plan, file: ForecastFile) -> list[Metric]:
+    """Return the metrics that these forecasts can have.
+
+    Raises:
+        InputError: one that was asked for by name needs an ensemble.
+    """
+    if _is_ensemble(file):
+        return plan.terms.metrics
+    if not plan.options.eval_metrics:
+        return [metric for metric in plan.terms.metrics if metric.by_default != "ensemble"]
+    for metric in plan.terms.metrics:
+        if metric.needs_members:
+            raise InputError(
+                f"--eval_metrics {metric.name}",
+                f"judges ensembles, and {plan.model} has one forecast of each {plan.terms.protocol.words.start}",
+                "leave it out, or ask for more members of a stochastic model (--num_stochastic_samples)",
+            )
+    return plan.terms.metrics
 
 
 def _draw(plan: Plan, file: ForecastFile, scores: xr.Dataset) -> dict[str, Path]:

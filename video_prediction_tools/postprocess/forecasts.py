@@ -292,9 +292,12 @@ class ForecastFile:
 
     def read(self, rows: slice | Sequence[int]) -> tuple[np.ndarray, np.ndarray, Batch]:
         """Read some init_times: forecast (or ensemble mean) and truth [B, Tl, H, W, C], and the `Batch`."""
+        forecast, truth, batch = self.read_members(rows)
+        return forecast if self.members is None else forecast.mean(axis=2), truth, batch
+
+    def read_members(self, rows: slice | Sequence[int]) -> tuple[np.ndarray, np.ndarray, Batch]:
+        """Read the same, with all members of an ensemble: [B, Tl, M, H, W, C]."""
         forecast = self._stack("forecast", rows)
-        if self.members is not None:
-            forecast = forecast.mean(axis=2)
         kept, init_times = self._stack(self._kept, rows), self.init_times[rows]
         if self.grid.layout.has_times:
             valid_times = init_times[:, np.newaxis] + np.rint(self.lead_hours * HOUR).astype(np.int64)
@@ -305,10 +308,10 @@ class ForecastFile:
         return forecast, self._stack("truth", rows), batch
 
     def chunks(self, size: int) -> Iterator[tuple[slice, np.ndarray, np.ndarray, Batch]]:
-        """Yield all init_times in chunks: their rows, and what `read` gives."""
+        """Yield all init_times in chunks: their rows, and what `read_members` gives."""
         for start in range(0, len(self), size):
             rows = slice(start, min(start + size, len(self)))
-            yield rows, *self.read(rows)
+            yield rows, *self.read_members(rows)
 
     def _stack(self, kind: str, rows: slice | Sequence[int]) -> np.ndarray:
         try:

@@ -13,7 +13,7 @@ from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import read_json, sha256
 from video_prediction_tools.metadata.names import result_directory, step_that_makes
 from video_prediction_tools.metadata.record import OpenRecord, Record, find_record, require_done
-from video_prediction_tools.postprocess.metrics import METRICS_VERSION
+from video_prediction_tools.postprocess.metrics.registry import METRICS_VERSION
 from video_prediction_tools.postprocess.protocol import MOVING_MNIST, protocol_of
 from video_prediction_tools.postprocess.terms import Terms, frame_terms, weather_terms
 from video_prediction_tools.training.saved_model import read_data_spec
@@ -121,6 +121,8 @@ def make_plan(options: Namespace) -> Plan:
         [metric.name for metric in terms.metrics],
         [baseline.name for baseline in terms.baselines],
         options.no_latitude_weights,
+        terms.regions["region"].values.tolist() if terms.regions is not None else [],
+        options.subregion,
         sha256(options.climatology_file) if options.climatology_file else "",
         terms.blocks.length,
         terms.blocks.draws,

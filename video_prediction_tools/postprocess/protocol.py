@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from video_prediction_tools.metadata.names import dataset_of
 from video_prediction_tools.postprocess.baselines import BASELINES, FRAME_BASELINES, Baseline
 from video_prediction_tools.postprocess.layout import FRAMES, ON_EARTH, Layout
-from video_prediction_tools.postprocess.metrics import FRAME_METRICS, METRICS, Metric
+from video_prediction_tools.postprocess.metrics.metric import Metric
+from video_prediction_tools.postprocess.metrics.registry import FRAME_METRICS, METRICS
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ not grow with the grid; maps of the model's error are summed up on the way.
 """
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +18,45 @@ from video_prediction_tools.postprocess.baselines import Baseline
 from video_prediction_tools.postprocess.bootstrap import MovingBlocks, defined_means, paired_difference
 from video_prediction_tools.postprocess.climatology import Climatology
 from video_prediction_tools.postprocess.forecasts import ForecastFile
-from video_prediction_tools.postprocess.metrics import METRICS, Metric, statistics_of
+from video_prediction_tools.postprocess.metrics.errors import AbsoluteError, Error, SquaredError
+from video_prediction_tools.postprocess.metrics.fields import Fields, Scale
+from video_prediction_tools.postprocess.metrics.metric import Metric, Statistic, quotient, statistics_of
+from video_prediction_tools.postprocess.metrics.profiles import Profile
+from video_prediction_tools.postprocess.metrics.registry import METRICS
 from video_prediction_tools.postprocess.protocol import WEATHER, Protocol
-from video_prediction_tools.postprocess.statistics import Fields, SquaredError, Statistic
 from video_prediction_tools.progress import progress
 
+ADDITIVE = (Error, AbsoluteError, SquaredError)  # the statistics that parts of the area have
 OVER_LEADS = "mean"  # in place of the lead step in the rows of the mean over all of them
 _TABLE = ("product", "metric", "variable", "lead_time")
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """What forecasts are reduced to.
+
+    Arguments:
+        statistics: one number of each forecast, from which the metrics are made.
+        weights: [lat, lon], summing to 1 for means over the area, all 1 for sums over a frame.
+        climatology: for the statistics that need one.
+        scale: of the numbers, for the statistics and profiles that need it.
+        profiles: means over init_time of the model's forecasts by wavelength, rank or probability.
+        regions: weights [region, lat, lon] of parts of the area, whose errors are worked out besides; None: none.
+    """
+
+    statistics: Sequence[type[Statistic]]
+    weights: xr.DataArray
+    climatology: Climatology | None = None
+    scale: Scale | None = None
+    profiles: Sequence[Profile] = ()
+    regions: xr.DataArray | None = None
 
 
 def reduce_forecasts(
     forecasts: ForecastFile,
     model: str,
     baselines: Sequence[Baseline],
-    statistics: Sequence[type[Statistic]],
-    weights: xr.DataArray,
-    climatology: Climatology | None,
+    reduction: Reduction,
     chunk: int = 32,
 ) -> xr.Dataset:
     """Reduce every forecast of every product to its statistics.
@@ -41,41 +65,58 @@ def reduce_forecasts(
         forecasts: of the model, with truth.
         model: name of the product that the model is.
         baselines: the other products.
-        statistics: what to work out.
-        weights: [lat, lon], summing to 1 for means over the area, all 1 for sums over a frame.
-        climatology: for the statistics that need one.
-        chunk: init_times in memory at a time; the result does not depend on it.
+        reduction: what to work out.
+        chunk: forecasts in memory at a time, members counted one by one; the result does not depend on it.
 
     Returns:
         `grid_mean` [product, statistic, variable, init_time, lead_time], NaN where a product has no forecast;
-        `error_map` and `squared_error_map` [variable, lead_time, lat, lon], means over init_time for the
-        model.
+        `error_map` and `squared_error_map` [variable, lead_time, lat, lon], means over init_time for the model; the
+        profiles [variable, lead_time, <axis>], likewise; with regions `region_mean` [product, region_statistic,
+        variable, init_time, lead_time, region].
     """
     products = [model, *(baseline.name for baseline in baselines)]
     grid, leads, number = forecasts.grid, len(forecasts.lead_hours), len(forecasts)
+    members = forecasts.members or 1
+    statistics, weights, regions = reduction.statistics, reduction.weights, reduction.regions
     result = np.full((len(products), len(statistics), len(grid.variables), number, leads), np.nan)
-    error = np.zeros((leads, len(grid.lat), len(grid.lon), len(grid.variables)))
-    squared = np.zeros_like(error)
+    of_regions = (
+        None
+        if regions is None
+        else np.full((len(products), len(ADDITIVE), *result.shape[2:], regions.sizes["region"]), np.nan)
+    )
+    space = (leads, len(grid.lat), len(grid.lon), len(grid.variables))
+    error, squared = RunningMean(space), RunningMean(space)
+    profiles = {
+        profile: RunningMean((leads, len(grid.variables), len(profile.coordinate(reduction.scale, members))))
+        for profile in reduction.profiles
+    }
     with progress("scores", number) as advance:
-        for rows, forecast, truth, batch in forecasts.chunks(chunk):
-            expected = climatology.at(batch.valid_times) if climatology else None
+        for rows, forecast, truth, batch in forecasts.chunks(max(1, chunk // members)):
+            expected = reduction.climatology.at(batch.valid_times) if reduction.climatology else None
             for place, product in enumerate(products):
-                fields = Fields(baselines[place - 1].forecast(batch) if place else forecast, truth, expected)
+                made = baselines[place - 1].forecast(batch) if place else forecast
+                fields = Fields(made, truth, expected, reduction.scale, batch.init_times)
                 for index, statistic in enumerate(statistics):
                     values = statistic()(fields, weights).transpose("variable", "init_time", "lead_time")
                     result[place, index, :, rows] = values
+                if of_regions is not None:
+                    for index, statistic in enumerate(ADDITIVE):
+                        values = statistic()(fields, regions)
+                        of_regions[place, index, :, rows] = values.transpose(
+                            "variable", "init_time", "lead_time", "region"
+                        )
                 if product == model:
-                    # one by one: a sum over the chunk would be rounded differently for other chunks
-                    for one in fields.error.values:
-                        error += one
-                        squared += one**2
+                    error.add(fields.error.values)
+                    squared.add(fields.error.values**2)
+                    for profile, mean in profiles.items():
+                        mean.add(profile(fields, weights))
             advance(len(batch.init_times))
-    space = ("lead_time", "lat", "lon", "variable")
-    return xr.Dataset(
+    maps = ("lead_time", "lat", "lon", "variable")
+    reduced = xr.Dataset(
         {
             "grid_mean": (("product", "statistic", "variable", "init_time", "lead_time"), result),
-            "error_map": xr.DataArray(error / number, dims=space).transpose("variable", ...),
-            "squared_error_map": xr.DataArray(squared / number, dims=space).transpose("variable", ...),
+            "error_map": xr.DataArray(error.value(), dims=maps).transpose("variable", ...),
+            "squared_error_map": xr.DataArray(squared.value(), dims=maps).transpose("variable", ...),
         },
         {
             "product": products,
@@ -87,6 +128,41 @@ def reduce_forecasts(
             "lon": grid.lon,
         },
     )
+    for profile, mean in profiles.items():
+        reduced = reduced.assign_coords({profile.axis: profile.coordinate(reduction.scale, members)})
+        reduced[profile.name] = (("variable", "lead_time", profile.axis), np.moveaxis(mean.value(), 1, 0))
+        reduced[profile.name].attrs["long_name"] = profile.long_name
+        reduced[profile.axis].attrs = {"long_name": profile.axis_name, "units": profile.axis_units}
+    if of_regions is not None:
+        reduced = reduced.assign_coords(
+            region=regions["region"].values, region_statistic=[one.__name__ for one in ADDITIVE]
+        )
+        dims = ("product", "region_statistic", "variable", "init_time", "lead_time", "region")
+        reduced["region_mean"] = (dims, of_regions)
+    return reduced
+
+
+class RunningMean:
+    """Mean over init_time of arrays that come in chunks, without NaN; NaN where nothing is left.
+
+    Arguments:
+        shape: of one array.
+    """
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.total, self.number = np.zeros(shape), np.zeros(shape)
+
+    def add(self, values: np.ndarray) -> None:
+        """Add arrays [B, ..]."""
+        # one by one: a sum over the chunk would be rounded differently for other chunks
+        for one in values:
+            present = np.isfinite(one)
+            self.total += np.where(present, one, 0.0)
+            self.number += present
+
+    def value(self) -> np.ndarray:
+        """Return the mean."""
+        return quotient(self.total, self.number)
 
 
 def score(
@@ -133,7 +209,11 @@ def score(
         ]
         for name, (dims, values) in _tables(over, metrics, blocks).items():
             scored[f"mean_{name}"] = (dims[:-1], values[..., 0])
-    metric_units = [[metric.units(units[name]) for name in variables] for metric in metrics]
+    # "" where a metric is not defined for a variable
+    metric_units = [
+        [metric.units(units[name]) if metric.applies_to(name) else "" for name in variables]
+        for metric in metrics
+    ]
     return scored.assign_coords(
         metric=[metric.name for metric in metrics],
         baseline=products[1:],
@@ -201,7 +281,18 @@ def _long_names(protocol: Protocol) -> dict[str, str]:
         "difference_ci_high": "upper end of its interval",
     }
     over_leads = f"mean over all {protocol.words.lead}s"
+    parts = (
+        {
+            "group_value": "score of a part (hour of the day or month of the valid time, land, sea, sub-region)",
+            "group_ci_low": "lower end of the interval of the score of a part",
+            "group_ci_high": "upper end of the interval of the score of a part",
+            "group_n_init": f"number of {start}s that the score of a part is made of",
+        }
+        if protocol.layout.has_times
+        else {}
+    )
     return {
+        **parts,
         "grid_mean": "mean over the grid for each forecast; the metrics are made of these"
         if protocol.layout.has_times
         else "statistic of each frame (errors: summed over it); the metrics are made of these",
@@ -218,8 +309,8 @@ def _long_names(protocol: Protocol) -> dict[str, str]:
 
 def write_scores(
     directory: Path, scores: xr.Dataset, attributes: Mapping[str, Any], protocol: Protocol = WEATHER
-) -> tuple[Path, Path]:
-    """Write evaluation_metrics.nc and evaluation_metrics.csv; return their paths.
+) -> list[Path]:
+    """Write evaluation_metrics.nc and .csv and, where there are parts, evaluation_breakdown.csv; return their paths.
 
     Raises:
         InputError: no space left, or not writable.
@@ -227,7 +318,8 @@ def write_scores(
     netcdf, table = Path(directory) / "evaluation_metrics.nc", Path(directory) / "evaluation_metrics.csv"
     labelled = scores.copy()
     for name, text in _long_names(protocol).items():
-        labelled[name].attrs["long_name"] = text
+        if name in labelled:
+            labelled[name].attrs["long_name"] = text
     labelled.attrs = {"Conventions": "CF-1.8", **attributes}
     labelled = labelled.rename(
         {inside: name for inside, name in protocol.layout.file_names.items() if inside != name}
@@ -236,18 +328,27 @@ def write_scores(
         labelled[axis.name] = labelled[axis.name].astype(axis.kind)
         labelled[axis.name].attrs = dict(axis.attributes)
     encoding = {
-        name: {"zlib": True, "complevel": 1} for name in ("grid_mean", "error_map", "squared_error_map")
+        name: {"zlib": True, "complevel": 1}
+        for name in ("grid_mean", "error_map", "squared_error_map", "region_mean")
+        if name in labelled
     }
     with whole_file(netcdf) as temporary, netcdf_errors_as_os_errors(temporary):
         labelled.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
-    with whole_file(table) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+    numbers = (protocol.words.column, "value", "ci_low", "ci_high", "n_init")
+    _write_table(table, ("variable", "product", "metric", *numbers), table_rows(scores))
+    if "group_value" not in scores:
+        return [netcdf, table]
+    parts = Path(directory) / "evaluation_breakdown.csv"
+    head = ("variable", "product", "metric", "group_kind", "group", *numbers)
+    _write_table(parts, head, breakdown_rows(scores))
+    return [netcdf, table, parts]
+
+
+def _write_table(path: Path, head: Sequence[str], rows: Iterable[tuple]) -> None:
+    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(
-            ("variable", "product", "metric", protocol.words.column, "value", "ci_low", "ci_high", "n_init")
-        )
-        for row in table_rows(scores):
-            writer.writerow(row)
-    return netcdf, table
+        writer.writerow(head)
+        writer.writerows(rows)
 
 
 def table_rows(scores: xr.Dataset) -> list[tuple]:
@@ -261,6 +362,8 @@ def table_rows(scores: xr.Dataset) -> list[tuple]:
         for product in scores["product"].values.tolist():
             for metric in scores["metric"].values.tolist():
                 one = scores.sel(variable=variable, product=product, metric=metric)
+                if not one["metric_units"].item():
+                    continue
                 leads = [f"{lead:g}" for lead in one["lead_time"].values]
                 numbers = [one[name].values.tolist() for name in columns]
                 if "mean_value" in one:
@@ -269,6 +372,25 @@ def table_rows(scores: xr.Dataset) -> list[tuple]:
                         values.append(one[f"mean_{name}"].item())
                 for lead, *values, n_init in zip(leads, *numbers, strict=True):
                     rows.append((variable, product, metric, lead, *map(_cell, values), n_init))
+    return rows
+
+
+def breakdown_rows(scores: xr.Dataset) -> list[tuple]:
+    """Return the rows of evaluation_breakdown.csv."""
+    rows = []
+    for variable in scores["variable"].values.tolist():
+        for product in scores["product"].values.tolist():
+            for metric in scores["parted_metric"].values.tolist():
+                one = scores.sel(variable=variable, product=product, parted_metric=metric)
+                tables = [one[f"group_{name}"].values for name in ("value", "ci_low", "ci_high", "n_init")]
+                for place, (kind, group) in enumerate(
+                    zip(one["group_kind"].values, one["group"].values, strict=True)
+                ):
+                    for index, lead in enumerate(one["lead_time"].values):
+                        *values, n_init = (table[place, index] for table in tables)
+                        if n_init:
+                            cells = (*map(_cell, values), n_init)
+                            rows.append((variable, product, metric, kind, group, f"{lead:g}", *cells))
     return rows
 
 

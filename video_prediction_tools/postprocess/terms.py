@@ -2,6 +2,7 @@
 
 import math
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +13,17 @@ from video_prediction_tools.datasets.observations import Observations
 from video_prediction_tools.datasets.prepared import PreparedData
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.record import Record
+from video_prediction_tools.metadata.variables import is_temperature
 from video_prediction_tools.postprocess.baselines import Baseline, Sources, make_baselines, same_hour_before
 from video_prediction_tools.postprocess.bootstrap import MovingBlocks
 from video_prediction_tools.postprocess.climatology import Climatology, read_climatology, training_climatology
 from video_prediction_tools.postprocess.forecasts import Grid
-from video_prediction_tools.postprocess.metrics import Metric, metrics_by_name
+from video_prediction_tools.postprocess.metrics.fields import Scale
+from video_prediction_tools.postprocess.metrics.metric import Metric
+from video_prediction_tools.postprocess.metrics.profiles import PROFILES, Profile
+from video_prediction_tools.postprocess.metrics.registry import metrics_by_name
 from video_prediction_tools.postprocess.protocol import MOVING_MNIST, WEATHER, Protocol
+from video_prediction_tools.postprocess.regions import regions
 from video_prediction_tools.postprocess.sequences import Sequences, choose_sequences
 from video_prediction_tools.postprocess.weights import latitude_weights, sum_weights, uniform_weights
 
@@ -38,8 +44,11 @@ class Terms:
         metrics: the scores to make.
         climatology: reference of acc, or None.
         baselines: the products beside the model.
+        scale: of the numbers.
+        profiles: what is made besides the scores, for plots.
         weights: [lat, lon].
         weighting: what they are, in words.
+        regions: weights of land, sea and the sub-regions asked for, [region, lat, lon], or None.
         blocks: of the bootstrap.
         block, short_block: what a block is, in words.
         warnings: what a reader of the scores must know.
@@ -51,8 +60,11 @@ class Terms:
     metrics: list[Metric]
     climatology: Climatology | None
     baselines: list[Baseline]
+    scale: Scale
+    profiles: list[Profile]
     weights: xr.DataArray
     weighting: str
+    regions: xr.DataArray | None
     blocks: MovingBlocks
     block: str
     short_block: str
@@ -65,9 +77,9 @@ def weather_terms(options: Namespace, data: PreparedData, spec: dict[str, Any]) 
     Raises:
         InputError: the flags do not fit the data.
     """
-    asked = _asked_metrics(options, WEATHER)
     index, region = data.index, data.region
     grid = Grid(index.variables, data.units, region.lat, region.lon)
+    asked = _asked_metrics(options, WEATHER, grid.variables)
     sequences = choose_sequences(
         index, options.split, spec["context_frames"], spec["lead_frames"], options.stride
     )
@@ -90,7 +102,11 @@ def weather_terms(options: Namespace, data: PreparedData, spec: dict[str, Any]) 
     ]
     if len(metrics) < len(asked):
         warnings.append(f"The metric acc is missing: {no_climatology}.")
-    uniform = options.no_latitude_weights
+    weights = (
+        uniform_weights(index.height, index.width)
+        if options.no_latitude_weights
+        else latitude_weights(grid.lat, index.width)
+    )
     return Terms(
         WEATHER,
         grid,
@@ -98,8 +114,12 @@ def weather_terms(options: Namespace, data: PreparedData, spec: dict[str, Any]) 
         metrics,
         climatology,
         baselines,
-        uniform_weights(index.height, index.width) if uniform else latitude_weights(grid.lat, index.width),
-        f"Weights of the grid points: {'all grid points the same' if uniform else 'cos(latitude)'}",
+        _scale(data, grid),
+        [one for one in PROFILES if any(map(is_temperature, grid.variables)) or not one.of_temperature],
+        weights,
+        "Weights of the grid points: "
+        + ("all grid points the same" if options.no_latitude_weights else "cos(latitude)"),
+        regions(weights, region, options.subregion),
         blocks,
         f"moving blocks of {length} init times ({length * spacing:g} h)",
         f"blocks of {length * spacing:g} h",
@@ -120,6 +140,7 @@ def frame_terms(options: Namespace, data: PreparedData, spec: dict[str, Any], re
         ("--climatology_file", options.climatology_file is not None),
         ("--block_hours", options.block_hours is not None),
         ("--no_latitude_weights", options.no_latitude_weights),
+        ("--subregion", bool(options.subregion)),
     ):
         if given:
             raise InputError(
@@ -131,16 +152,20 @@ def frame_terms(options: Namespace, data: PreparedData, spec: dict[str, Any], re
     every = options.stride * index.sequence_length * index.step_hours
     sequences = choose_sequences(index, options.split, spec["context_frames"], spec["lead_frames"], every)
     baselines, _ = make_baselines(Sources(None, None), protocol.baselines)
+    grid = Grid(index.variables, data.units, rows, columns, protocol.layout)
     blocks = MovingBlocks(len(sequences), 1, options.bootstrap_draws)
     return Terms(
         protocol,
-        Grid(index.variables, data.units, rows, columns, protocol.layout),
+        grid,
         sequences,
-        _asked_metrics(options, protocol),
+        _asked_metrics(options, protocol, grid.variables),
         None,
         baselines,
+        _scale(data, grid),
+        [],
         sum_weights(index.height, index.width),
         "Errors are summed over the pixels of a frame",
+        None,
         blocks,
         "single sequences (they are independent of each other)",
         "single sequences",
@@ -148,10 +173,25 @@ def frame_terms(options: Namespace, data: PreparedData, spec: dict[str, Any], re
     )
 
 
-def _asked_metrics(options: Namespace, protocol: Protocol) -> list[Metric]:
+def _asked_metrics(options: Namespace, protocol: Protocol, variables: Sequence[str]) -> list[Metric]:
+    """Return the metrics that were named, or those that are made by default."""
     if not options.eval_metrics:
-        return list(protocol.metrics.values())
-    return metrics_by_name(options.eval_metrics, protocol.metrics)
+        chosen = [metric for metric in protocol.metrics.values() if metric.by_default != "never"]
+        return [metric for metric in chosen if any(map(metric.applies_to, variables))]
+    chosen = metrics_by_name(options.eval_metrics, protocol.metrics)
+    for metric in chosen:
+        if not any(map(metric.applies_to, variables)):
+            raise InputError(
+                f"--eval_metrics {metric.name}",
+                f"is defined for temperatures, and the data have {', '.join(variables)}",
+                "leave it out",
+            )
+    return chosen
+
+
+def _scale(data: PreparedData, grid: Grid) -> Scale:
+    ranges = [data.statistics[name]["max"] - data.statistics[name]["min"] for name in grid.variables]
+    return Scale([is_temperature(name) for name in grid.variables], ranges, grid.lat, grid.lon)
 
 
 def _climatology(

@@ -161,11 +161,7 @@ class _Trainer:
             f"{self.experiment.model}: {model.count_params():,} weights; known channels: "
             f"{', '.join(self.experiment.known) or 'none'}"
         )
-        steps = (
-            f"{self.total_steps} steps in {self._epochs} epochs"
-            if self.steps.phases
-            else "no steps"
-        )
+        steps = f"{self.total_steps} steps in {self._epochs} epochs" if self.steps.phases else "no steps"
         self._say(
             f"{len(self.training)} sequences for training, {len(self.validation)} for validation; "
             f"global batch size {self.batch_size} on {replicas} device{'s' * (replicas > 1)}; {steps}"
