@@ -6,10 +6,10 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from video_prediction_tools.datasets.tfrecords import read_index
 from video_prediction_tools.postprocess.bootstrap import defined_means
+from video_prediction_tools.postprocess.metrics.fields import Fields
 from video_prediction_tools.postprocess.metrics.registry import FRAME_METRICS, METRICS
 from video_prediction_tools.postprocess.protocol import MOVING_MNIST, WEATHER, protocol_of
 from video_prediction_tools.postprocess.sequences import choose_sequences
-from video_prediction_tools.postprocess.metrics.fields import Fields
 from video_prediction_tools.postprocess.weights import sum_weights
 
 from .conftest import CONTEXT, LEAD

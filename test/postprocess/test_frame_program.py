@@ -25,7 +25,7 @@ from video_prediction_tools.postprocess.metrics.metric import statistics_of
 from video_prediction_tools.postprocess.metrics.registry import FRAME_METRICS
 from video_prediction_tools.postprocess.protocol import MOVING_MNIST
 from video_prediction_tools.postprocess.report import spans
-from video_prediction_tools.postprocess.scoring import choose_cases, reduce_forecasts, score
+from video_prediction_tools.postprocess.scoring import Reduction, choose_cases, reduce_forecasts, score
 from video_prediction_tools.postprocess.sequences import Batch
 from video_prediction_tools.postprocess.weights import sum_weights
 
@@ -335,7 +335,8 @@ def test_any_chunk_size(shown):
     for chunk in (1, 5, 100):
         with ForecastFile(shown / "forecasts.nc") as file:
             statistics = statistics_of(metrics)
-            reduced = reduce_forecasts(file, "m", baselines, statistics, sum_weights(64, 64), None, chunk)
+            reduction = Reduction(statistics, sum_weights(64, 64))
+            reduced = reduce_forecasts(file, "m", baselines, reduction, chunk)
         found.append(score(reduced, metrics, MovingBlocks(12, 1, draws=20), {"digits": "1"}, True))
     xr.testing.assert_identical(found[0], found[1])
     xr.testing.assert_identical(found[0], found[2])

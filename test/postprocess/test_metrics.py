@@ -7,12 +7,13 @@ import xarray as xr
 
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.postprocess.bootstrap import defined_means
+from video_prediction_tools.postprocess.metrics.fields import DIMS, Fields, Scale
 from video_prediction_tools.postprocess.metrics.metric import statistics_of
 from video_prediction_tools.postprocess.metrics.registry import METRICS, metrics_by_name
-from video_prediction_tools.postprocess.metrics.fields import DIMS, Fields
 from video_prediction_tools.postprocess.weights import latitude_weights, uniform_weights
 
 LAT = np.linspace(70.0, 40.0, 7)
+SCALE = Scale([True, True], [30.0, 20.0], LAT, np.linspace(0.0, 40.0, 9))
 
 
 def score(name: str, fields: Fields, weights: xr.DataArray) -> np.ndarray:
@@ -29,7 +30,7 @@ def random_fields(seed: int = 1) -> Fields:
     random = np.random.default_rng(seed)
     climatology = 280.0 + random.normal(size=(11, 3, 7, 9, 2))
     truth = climatology + 3.0 * random.normal(size=(11, 3, 7, 9, 2))
-    return Fields(truth + random.normal(size=truth.shape) + 0.3, truth, climatology)
+    return Fields(truth + random.normal(size=truth.shape) + 0.3, truth, climatology, SCALE)
 
 
 def real_fields(shared_data) -> tuple[Fields, np.ndarray]:
@@ -130,8 +131,11 @@ def test_weights_matter():
 
 def test_perfect_forecast():
     fields = random_fields()
-    perfect = Fields(fields.truth.values, fields.truth.values, fields.climatology.values)
+    perfect = Fields(fields.truth.values, fields.truth.values, fields.climatology.values, SCALE)
     for name, metric in METRICS.items():
+        if name in ("psnr", "spread_skill"):  # without an error, without members: not defined
+            assert np.isnan(score(name, perfect, latitude_weights(LAT, 9))).all()
+            continue
         np.testing.assert_allclose(score(name, perfect, latitude_weights(LAT, 9)), metric.best, atol=1e-12)
 
 
@@ -153,8 +157,8 @@ def test_absent_forecast_is_left_out():
     forecast[3] = np.nan
     rest = [i for i in range(11) if i != 3]
     weights = latitude_weights(LAT, 9)
-    with_gap = Fields(forecast, fields.truth.values, fields.climatology.values)
-    without = Fields(forecast[rest], fields.truth.values[rest], fields.climatology.values[rest])
+    with_gap = Fields(forecast, fields.truth.values, fields.climatology.values, SCALE)
+    without = Fields(forecast[rest], fields.truth.values[rest], fields.climatology.values[rest], SCALE)
     for name in METRICS:
         np.testing.assert_allclose(score(name, with_gap, weights), score(name, without, weights), rtol=1e-12)
 

@@ -13,9 +13,17 @@ from video_prediction_tools.postprocess.baselines import Sources, make_baselines
 from video_prediction_tools.postprocess.bootstrap import MovingBlocks
 from video_prediction_tools.postprocess.climatology import Climatology, training_climatology
 from video_prediction_tools.postprocess.forecasts import ForecastFile, Grid, write_forecasts
+from video_prediction_tools.postprocess.metrics.fields import Scale
 from video_prediction_tools.postprocess.metrics.metric import statistics_of
+from video_prediction_tools.postprocess.metrics.profiles import PROFILES
 from video_prediction_tools.postprocess.metrics.registry import METRICS
-from video_prediction_tools.postprocess.scoring import choose_cases, reduce_forecasts, score, write_scores
+from video_prediction_tools.postprocess.scoring import (
+    Reduction,
+    choose_cases,
+    reduce_forecasts,
+    score,
+    write_scores,
+)
 from video_prediction_tools.postprocess.sequences import choose_sequences
 from video_prediction_tools.postprocess.weights import latitude_weights, uniform_weights
 
@@ -40,18 +48,22 @@ def world(uk_data, uk, tmp_path_factory):
     return path, baselines, climatology, latitude_weights(grid.lat, len(grid.lon))
 
 
-def reduce(world, chunk=32, weights=None, climatology=None):
+def reduce(world, chunk=32, weights=None, climatology=None, regions=None):
     path, baselines, found, by_latitude = world
     with ForecastFile(path) as file:
-        return reduce_forecasts(
-            file,
-            "convLSTM",
-            baselines,
+        reduction = Reduction(
             statistics_of(ALL),
             by_latitude if weights is None else weights,
             climatology or found,
-            chunk,
+            scale_of(file),
+            [one for one in PROFILES if not one.needs_members],
+            regions,
         )
+        return reduce_forecasts(file, "convLSTM", baselines, reduction, chunk)
+
+
+def scale_of(file):
+    return Scale([True], [30.0], file.grid.lat, file.grid.lon)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +121,7 @@ def test_acc_uses_the_valid_hour(world, tmp_path):
     expected = climatology.at(batch.valid_times).astype(np.float64)
 
     class Made:
-        lead_hours, init_times = np.arange(1.0, LEAD + 1), batch.init_times
+        lead_hours, init_times, members = np.arange(1.0, LEAD + 1), batch.init_times, None
 
         def __init__(self):
             self.grid = grid
@@ -122,7 +134,8 @@ def test_acc_uses_the_valid_hour(world, tmp_path):
 
     def acc(mean):
         shifted = Climatology(climatology.covered, lambda: mean, "")
-        reduced = reduce_forecasts(Made(), "convLSTM", [], statistics_of([METRICS["acc"]]), weights, shifted)
+        reduction = Reduction(statistics_of([METRICS["acc"]]), weights, shifted)
+        reduced = reduce_forecasts(Made(), "convLSTM", [], reduction)
         return defined(score(reduced, [METRICS["acc"]], MovingBlocks(66, 24, draws=10), {"2t": "K"}))
 
     def defined(scored):
@@ -149,7 +162,8 @@ def test_absent_day_before_is_counted(world):
 
     forgetful, _ = make_baselines(Sources(Forgetful(baselines[1].sources.observations), climatology))
     with ForecastFile(path) as file:
-        reduced = reduce_forecasts(file, "convLSTM", forgetful, statistics_of(ALL), weights, climatology)
+        reduction = Reduction(statistics_of(ALL), weights, climatology, scale_of(file))
+        reduced = reduce_forecasts(file, "convLSTM", forgetful, reduction)
     found = score(reduced, ALL, MovingBlocks(66, 12, draws=50), {"2t": "K"})
     # init times from 03 UTC of day 1; at +1 h their valid times less a day lie in day 1 for init 23 UTC of
     # day 1 on: 24
@@ -213,7 +227,7 @@ def test_tables(scored, tmp_path):
     lines = table.read_text().splitlines()
     assert lines[0] == "variable,product,metric,lead_hour,value,ci_low,ci_high,n_init"
     rows = list(csv.DictReader(lines))
-    assert len(rows) == 1 * 4 * 5 * 3
+    assert len(rows) == 1 * 4 * len(ALL) * LEAD
     assert {row["product"] for row in rows} == {"convLSTM", "persistence", "persistence_24h", "climatology"}
     first = rows[0]
     assert (first["variable"], first["metric"], first["lead_hour"], first["n_init"]) == (

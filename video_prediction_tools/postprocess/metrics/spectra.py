@@ -83,7 +83,9 @@ def _small_scales(spectrum: np.ndarray, fields: Fields) -> xr.DataArray:
     lengths = wavelengths(scale.lat, scale.lon)
     small = lengths < SMALL * (_intervals(scale.lat, scale.lon).max() if len(lengths) else 1.0)
     total = spectrum[..., small].sum(axis=-1) if small.any() else np.full(spectrum.shape[:-1], np.nan)
-    return xr.DataArray(total, dims=("init_time", "lead_time", "variable"))
+    # of forecast and truth on the same init_times: where one is missing, both are left out
+    present = np.isfinite(fields.error.values).all(axis=(2, 3))
+    return xr.DataArray(np.where(present, total, np.nan), dims=("init_time", "lead_time", "variable"))
 
 
 class SmallScalePower(Statistic):
