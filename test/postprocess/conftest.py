@@ -219,7 +219,10 @@ class StandIn:
 def draw_quickly(plan, file, scores) -> dict[str, Path]:
     """Write small pictures under the names of the plots; they depend on the scores, as plots do."""
     names = [
-        f"score_{name}_{metric.name}" for name in plan.terms.grid.variables for metric in plan.terms.metrics
+        f"score_{name}_{metric}"
+        for name in plan.terms.grid.variables
+        for metric in scores["metric"].values
+        if scores["metric_units"].sel(variable=name, metric=metric)
     ]
     case, whole = ("map", "error_map") if file.grid.layout.has_times else ("strip", "animation")
     for name in plan.terms.grid.variables:

@@ -267,8 +267,8 @@ def test_wrong_flags(flags, said, model, tmp_path, capsys):
 
 
 def test_metrics_of_frames_are_refused_for_weather(model_dir, tmp_path, capsys):
-    line = refuse(*few(model_dir, tmp_path, "--eval_metrics", "ssim"), capsys=capsys)
-    assert "--eval_metrics: unknown metric 'ssim'" in line
+    line = refuse(*few(model_dir, tmp_path, "--eval_metrics", "ssim_range2"), capsys=capsys)
+    assert "--eval_metrics: unknown metric 'ssim_range2'" in line
 
 
 def test_model_of_weather_on_digits(model_dir, digits_data, tmp_path, capsys):

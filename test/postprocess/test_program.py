@@ -20,6 +20,8 @@ from video_prediction_tools.postprocess import evaluation
 from .conftest import CONTEXT, StandIn, draw_quickly, write_model, write_prepared
 from .test_climatology import climatology_file
 
+DEFAULT = ("mse", "rmse", "mae", "bias", "acc", "ssim", "gradient_ratio", "spectral_ratio")
+
 
 @pytest.fixture
 def forecaster(monkeypatch):
@@ -85,7 +87,7 @@ def test_what_is_written(shown, uk_data):
     record = read_json(evaluated / "metadata.json", "")
     assert record["kind"] == "results" and record["state"] == "done" and record["name"] == model_dir.name
     expected = {"forecasts.nc", "evaluation_metrics.nc", "evaluation_metrics.csv", "report.html"}
-    expected |= {f"plots/score_2t_{metric}.png" for metric in ("mse", "rmse", "mae", "bias", "acc")}
+    expected |= {"evaluation_breakdown.csv"} | {f"plots/score_2t_{metric}.png" for metric in DEFAULT}
     expected |= {f"plots/map_2t_{case}.png" for case in ("best", "median", "worst")} | {
         "plots/error_map_2t.png"
     }
@@ -116,7 +118,7 @@ def test_report_is_one_file(shown):
     assert sources and all(source.startswith(("data:image/png;base64,", "#")) for source in sources)
     assert not re.search(r"https?://|url\(|@import|<script|<link", html)
     images = [source for source in sources if source.startswith("data:")]
-    assert len(images) == 9
+    assert len(images) == len(DEFAULT) + 4
     for image in images:
         assert base64.b64decode(image.split(",", 1)[1]).startswith(b"\x89PNG")
     for words in (

@@ -52,6 +52,7 @@ def breakdown(reduced: xr.Dataset, blocks: MovingBlocks) -> xr.Dataset:
     return xr.Dataset(
         {name: (DIMS, values) for name, values in tables.items()} | {"group_n_init": (DIMS, number)},
         {
+            **{name: reduced[name].values for name in ("product", "variable", "lead_time")},
             "parted_metric": [metric.name for metric in metrics],
             "group": [name for _, name, _ in groups],
             "group_kind": ("group", [kind for kind, _, _ in groups]),

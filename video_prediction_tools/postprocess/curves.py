@@ -32,8 +32,10 @@ def draw_curves(
     for variable in scores["variable"].values.tolist():
         for metric in scores["metric"].values.tolist():
             path = Path(directory) / f"score_{variable}_{metric}.png"
+            one = scores.sel(variable=variable, metric=metric)
+            if not one["metric_units"].item():
+                continue  # not defined for this variable
             with matplotlib.rc_context(style.FONT):
-                one = scores.sel(variable=variable, metric=metric)
                 style.save(_curve(one, variable, metric, caption, synthetic, protocol), path)
             paths.append(path)
     return paths

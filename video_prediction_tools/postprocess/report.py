@@ -112,7 +112,8 @@ def _variable(plan: Plan, scores: xr.Dataset, variable: str, images: Mapping[str
     verdicts = [
         _verdict(scores, variable, product, protocol) for product in scores["baseline"].values.tolist()
     ]
-    names = [metric.name for metric in plan.terms.metrics]
+    defined = (scores["metric_units"].sel(variable=variable) != "").values
+    names = scores["metric"].values[defined].tolist()
     # the one that the verdicts speak of first
     names.sort(key=lambda name: name != _main_metric(scores, protocol))
     chosen_by, kind = protocol.case_metric, "map" if plan.terms.grid.layout.has_times else "strip"
@@ -190,7 +191,7 @@ def _verdict(scores: xr.Dataset, variable: str, baseline: str, protocol: Protoco
 
 def _gain(scores: xr.Dataset, variable: str, metric: str, baseline: str, protocol: Protocol) -> str:
     """Say by how much the error is smaller at the first and last lead step, for metrics that are errors."""
-    if protocol.metrics[metric].best != 0.0 or metric == "bias":
+    if protocol.metrics[metric].best != 0.0 or protocol.metrics[metric].two_sided:
         return ""
     one = scores.sel(variable=variable, metric=metric)
     differences = one["difference"].sel(baseline=baseline).values.tolist()

@@ -105,3 +105,11 @@ def area_mean(values: xr.DataArray, weights: xr.DataArray) -> xr.DataArray:
     part = xr.dot(present.astype(np.float64), weights, dim=("lat", "lon"))
     share = part / weights.sum(("lat", "lon"))
     return xr.dot(values.where(present, 0.0), weights, dim=("lat", "lon")) / share.where(part > 0.0)
+
+
+def frame_mean(values: np.ndarray) -> np.ndarray:
+    """Return the mean over the grid, all points alike: [B, Tl, H, W, C] -> [B, Tl, C]; NaN for an empty grid."""
+    # a frame's numbers lie together, so that their order of addition does not depend on how many frames there are
+    frames = np.ascontiguousarray(np.moveaxis(values, -1, 2))
+    rows = frames.reshape(*frames.shape[:3], frames.shape[3] * frames.shape[4])
+    return rows.mean(axis=-1) if rows.shape[-1] else np.full(rows.shape[:-1], np.nan)

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import uniform_filter
 
-from video_prediction_tools.postprocess.metrics.fields import Fields
+from video_prediction_tools.postprocess.metrics.fields import Fields, frame_mean
 from video_prediction_tools.postprocess.metrics.metric import Metric, Statistic, quotient
 
 NEIGHBOURHOOD = 5  # grid points, side of the square
@@ -37,11 +37,7 @@ def _fractions(fields: Fields) -> tuple[list[np.ndarray], np.ndarray]:
 
 
 def _over_grid(values: np.ndarray) -> xr.DataArray:
-    with np.errstate(invalid="ignore"):
-        mean = (
-            values.mean(axis=(2, 3)) if values.size else np.full(values.shape[:2] + values.shape[-1:], np.nan)
-        )
-    return xr.DataArray(mean, dims=("init_time", "lead_time", "variable"))
+    return xr.DataArray(frame_mean(values), dims=("init_time", "lead_time", "variable"))
 
 
 class FractionsError(Statistic):

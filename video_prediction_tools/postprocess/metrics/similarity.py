@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import uniform_filter
 
-from video_prediction_tools.postprocess.metrics.fields import Fields
+from video_prediction_tools.postprocess.metrics.fields import Fields, frame_mean
 from video_prediction_tools.postprocess.metrics.metric import Metric, Statistic
 
 WINDOW = 7  # pixels, side of the windows of the structural similarity
@@ -29,7 +29,8 @@ def structural_similarity(f: np.ndarray, o: np.ndarray, data_range: np.ndarray |
     """
     mean_f, mean_o = _in_windows(f), _in_windows(o)
     # of the deviations from one number: of squares of large ones (kelvin) little would be left
-    f, o = f - mean_o.mean(axis=(2, 3), keepdims=True), o - mean_o.mean(axis=(2, 3), keepdims=True)
+    middle = frame_mean(o)[:, :, np.newaxis, np.newaxis]
+    f, o = f - middle, o - middle
     near_f, near_o = _in_windows(f), _in_windows(o)
     sample = WINDOW**2 / (WINDOW**2 - 1)
     variances = sample * (_in_windows(f * f) - near_f**2 + _in_windows(o * o) - near_o**2)
@@ -37,7 +38,7 @@ def structural_similarity(f: np.ndarray, o: np.ndarray, data_range: np.ndarray |
     c1, c2 = (0.01 * np.asarray(data_range)) ** 2, (0.03 * np.asarray(data_range)) ** 2
     each = (2 * mean_f * mean_o + c1) * (2 * covariance + c2)
     each /= (mean_f**2 + mean_o**2 + c1) * (variances + c2)
-    return each.mean(axis=(2, 3))
+    return frame_mean(each)
 
 
 def _in_windows(values: np.ndarray) -> np.ndarray:
@@ -98,7 +99,7 @@ class ClippedSimilarityRange2(ClippedSimilarity):
 
 
 def _decibel(error: np.ndarray, peak: np.ndarray | float) -> np.ndarray:
-    mse = (error**2).mean(axis=(2, 3))
+    mse = frame_mean(error**2)
     return 10.0 * np.log10(np.asarray(peak) ** 2 / np.where(mse > 0.0, mse, np.nan))
 
 
