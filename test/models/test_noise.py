@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from keras import ops
 from scipy import stats
 
+from video_prediction_tools.models.layers import noise
 from video_prediction_tools.models.layers.noise import mix, normal, uniform
 
 SEEDS = np.arange(64, dtype=np.int32)
@@ -59,3 +61,12 @@ def test_one_seed_for_a_batch():
 @pytest.mark.parametrize("seed", [-1, 2**31 - 1])
 def test_any_integer_is_a_seed(seed):
     assert np.isfinite(np.asarray(normal(np.array([seed]), "x", 1, (3,)))).all()
+
+
+@pytest.mark.parametrize(("bits", "expected"), [(0, -5.2947), (2**32 - 1, 5.2947)])
+def test_the_ends_of_the_distribution(bits, expected, monkeypatch):
+    """No hash gives 0 or 1, whose normal number is infinite (one in 16 million was: a training ended by it)."""
+    monkeypatch.setattr(noise, "mix", lambda *parts: ops.convert_to_tensor(np.full((1, 3), bits, np.uint32)))
+    drawn = np.asarray(uniform([1], "x", 1, (3,)))
+    assert (drawn > 0).all() and (drawn < 1).all()
+    assert np.asarray(normal([1], "x", 1, (3,))) == pytest.approx(expected, abs=2e-3)
