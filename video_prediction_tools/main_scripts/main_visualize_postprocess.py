@@ -86,7 +86,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--block_hours",
         type=int,
         metavar="HOURS",
-        help="length of the blocks of the bootstrap (default: 24); sequences of Moving MNIST are drawn one by one",
+        help="length of the blocks of the bootstrap (default: found from the errors of persistence, 24 at least); "
+        "sequences of Moving MNIST are drawn one by one",
     )
     add("--bootstrap_draws", type=int, default=1000, metavar="N", help="draws of the bootstrap")
     return parser

@@ -94,30 +94,89 @@ def _coverage(first: np.ndarray, end: np.ndarray, n: int) -> np.ndarray:
     return twice_around[:, :n] + twice_around[:, n : 2 * n]
 
 
+@dataclass(frozen=True)
+class Difference:
+    """Score of one product minus that of another, on the init_times that both have; all arrays `[..]`.
+
+    Arguments:
+        value: the difference.
+        low, high: its interval, NaN with fewer than two blocks.
+        p_value: how likely a difference at least as large is if there is none (two-sided), NaN likewise: the share of
+            draws that lie as far from the difference as it lies from zero, (1 + number) / (1 + draws). Source: Davison
+            & Hinkley (1997), Bootstrap Methods and their Application, sections 4.2 and 4.4.
+        number: of init_times.
+    """
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    p_value: np.ndarray
+    number: np.ndarray
+
+
 def paired_difference(
     blocks: MovingBlocks,
     one: Mapping[object, np.ndarray],
     other: Mapping[object, np.ndarray],
     value: Callable[[Mapping], np.ndarray],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return score of `one` minus score of `other` on the init_times that both have, with its interval.
+) -> Difference:
+    """Return score of `one` minus score of `other`, both from the same draws.
 
     Arguments:
         one, other: statistics `[n, ..]` under equal keys, NaN where not defined.
         value: from mean statistics `[..]` to the score.
-
-    Returns:
-        difference, low and high end of its interval (NaN with fewer than two blocks), number of init_times;
-        all `[..]`.
     """
     common = {key: np.isfinite(one[key]) & np.isfinite(other[key]) for key in one}
     one = {key: np.where(common[key], one[key], np.nan) for key in one}
     other = {key: np.where(common[key], other[key], np.nan) for key in other}
     number = np.min([mask.sum(axis=0) for mask in common.values()], axis=0)
     difference = value(defined_means(one)) - value(defined_means(other))
-    low, high = blocks.interval(value(blocks.means(one)) - value(blocks.means(other)))
-    enough = blocks.enough(number)
-    return difference, np.where(enough, low, np.nan), np.where(enough, high, np.nan), number
+    drawn = value(blocks.means(one)) - value(blocks.means(other))
+    low, high = blocks.interval(drawn)
+    as_far = (np.abs(drawn - difference) >= np.abs(difference)).sum(axis=0)
+    p_value = (1 + as_far) / (1 + blocks.draws)
+    known = blocks.enough(number) & np.isfinite(low) & np.isfinite(difference)
+    return Difference(difference, *(np.where(known, each, np.nan) for each in (low, high, p_value)), number)
+
+
+def automatic_block_length(series: np.ndarray) -> float:
+    """Return the length of block with the least mean squared error of the variance of a mean, for blocks on a circle.
+
+    ( 2 G^2 / D )^(1/3) n^(1/3), with G = sum_k lambda(k/M) |k| R(k), D = 4/3 ( sum_k lambda(k/M) R(k) )^2, R the
+    autocovariance, lambda a flat-topped window, and M twice the first lag of five or more that are not significant.
+    At most min(3 sqrt(n), n / 3), at least 1; 1 for a constant series.
+
+    Arguments:
+        series: [n], equally spaced; NaN are taken for the mean.
+
+    Source: Politis & White (2004), doi:10.1081/ETC-120028836, with the correction of Patton, Politis & White (2009),
+        doi:10.1080/07474930802459016.
+    """
+    deviation = np.asarray(series, np.float64) - np.nanmean(series)
+    deviation = np.where(np.isfinite(deviation), deviation, 0.0)
+    n = len(deviation)
+    if n < 4 or not deviation.any():
+        return 1.0
+    run = max(5, int(np.log10(n)))  # so many small autocorrelations one after another are needed
+    farthest = min(math.ceil(math.sqrt(n)) + run, n - 2)
+    products = np.array([deviation[lag:] @ deviation[: n - lag] for lag in range(farthest + 1)])
+    norms = [
+        math.sqrt((deviation[lag:] @ deviation[lag:]) * (deviation[: n - lag] @ deviation[: n - lag]))
+        for lag in range(farthest + 1)
+    ]
+    correlation = np.abs(products) / np.maximum(norms, np.finfo(float).tiny)
+    small = correlation[1:] < 2.0 * math.sqrt(math.log10(n) / n)
+    first = next(
+        (lag for lag in range(1, len(small) - run + 2) if small[lag - 1 : lag - 1 + run].all()), None
+    )
+    window = min(2 * first, farthest) if first is not None else farthest
+    lags = np.arange(1, window + 1)
+    flat_top = np.minimum(1.0, 2.0 * (1.0 - lags / window))
+    covariance = products / n
+    g = 2.0 * (flat_top * lags * covariance[1 : window + 1]).sum()
+    d = 4.0 / 3.0 * (covariance[0] + 2.0 * (flat_top * covariance[1 : window + 1]).sum()) ** 2
+    length = (2.0 * g**2 / d) ** (1 / 3) * n ** (1 / 3) if d > 0.0 else math.inf
+    return float(np.clip(length, 1.0, math.ceil(min(3.0 * math.sqrt(n), n / 3.0))))
 
 
 def defined_means(values: Mapping[object, np.ndarray]) -> dict[object, np.ndarray]:

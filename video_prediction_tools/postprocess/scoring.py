@@ -183,9 +183,9 @@ def score(
 
     Returns:
         `reduced` with `value`, `ci_low`, `ci_high`, `n_init` [product, metric, variable, lead_time] and with
-        `difference`, `difference_ci_low`, `difference_ci_high` [baseline, metric, variable, lead_time]:
-        distance of the model from the perfect score minus that of the baseline, negative where the model is
-        better. Intervals are NaN where there are fewer than two blocks. With `mean_over_leads` the same
+        `difference`, `difference_ci_low`, `difference_ci_high`, `difference_p_value` [baseline, metric, variable,
+        lead_time]: distance of the model from the perfect score minus that of the baseline, negative where the model
+        is better. Intervals and p-values are NaN where there are fewer than two blocks. With `mean_over_leads` the same
         names with ``mean_`` before them, without lead_time; a forecast's mean is that of its defined lead steps.
     """
     products = reduced["product"].values.tolist()
@@ -237,7 +237,8 @@ def _tables(
     table = {name: np.full(shape, np.nan) for name in ("value", "ci_low", "ci_high")}
     number = np.zeros(shape, np.int64)
     difference = {
-        name: np.full((len(by_product) - 1, *shape[1:]), np.nan) for name in ("", "_ci_low", "_ci_high")
+        name: np.full((len(by_product) - 1, *shape[1:]), np.nan)
+        for name in ("", "_ci_low", "_ci_high", "_p_value")
     }
     for place, statistics in enumerate(by_product):
         means, draws = defined_means(statistics), blocks.means(statistics)
@@ -258,7 +259,8 @@ def _tables(
                     {kind: one[kind] for kind in metric.statistics} for one in (by_product[0], statistics)
                 ]
                 found = paired_difference(blocks, *used, lambda mean, of=metric: of.distance(of.value(mean)))
-                for name, values in zip(difference, found[:3], strict=True):
+                tables = (found.value, found.low, found.high, found.p_value)
+                for name, values in zip(difference, tables, strict=True):
                     difference[name][place - 1, index] = values
     return {
         **{name: (_TABLE, values) for name, values in table.items()},
@@ -279,6 +281,7 @@ def _long_names(protocol: Protocol) -> dict[str, str]:
         "(negative: model better)",
         "difference_ci_low": "lower end of its interval",
         "difference_ci_high": "upper end of its interval",
+        "difference_p_value": "p-value of no difference (two-sided, from the same draws)",
     }
     over_leads = f"mean over all {protocol.words.lead}s"
     parts = (

@@ -15,6 +15,7 @@ from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.record import Record
 from video_prediction_tools.metadata.variables import is_temperature
 from video_prediction_tools.postprocess.baselines import Baseline, Sources, make_baselines, same_hour_before
+from video_prediction_tools.postprocess.block_length import block_length
 from video_prediction_tools.postprocess.bootstrap import MovingBlocks
 from video_prediction_tools.postprocess.climatology import Climatology, read_climatology, training_climatology
 from video_prediction_tools.postprocess.forecasts import Grid
@@ -29,7 +30,6 @@ from video_prediction_tools.postprocess.weights import latitude_weights, sum_wei
 
 FEW_BLOCKS = 10  # with fewer independent blocks an interval is itself uncertain
 SHORT_DAYS = 30
-BLOCK_HOURS = 24  # where --block_hours is not given
 PUBLISHED = {"digits": 2, "pixels": 64, "context frames": 10, "lead frames": 10}
 
 
@@ -93,8 +93,19 @@ def weather_terms(options: Namespace, data: PreparedData, spec: dict[str, Any]) 
             "give a --climatology_file that covers the period, or leave acc out",
         )
     baselines, missing = make_baselines(Sources(observations, climatology, no_climatology))
+    weights = (
+        uniform_weights(index.height, index.width)
+        if options.no_latitude_weights
+        else latitude_weights(grid.lat, index.width)
+    )
     spacing = max(options.stride, index.step_hours)
-    length = math.ceil((options.block_hours or BLOCK_HOURS) / spacing)
+    if options.block_hours:
+        length, chosen = math.ceil(options.block_hours / spacing), "asked for"
+    else:
+        length, chosen = (
+            block_length(sequences, observations, weights, spacing),
+            "chosen by the errors of persistence",
+        )
     blocks = MovingBlocks(len(sequences), length, options.bootstrap_draws)
     warnings = [
         *_weather_warnings(sequences, blocks, observations),
@@ -102,11 +113,6 @@ def weather_terms(options: Namespace, data: PreparedData, spec: dict[str, Any]) 
     ]
     if len(metrics) < len(asked):
         warnings.append(f"The metric acc is missing: {no_climatology}.")
-    weights = (
-        uniform_weights(index.height, index.width)
-        if options.no_latitude_weights
-        else latitude_weights(grid.lat, index.width)
-    )
     return Terms(
         WEATHER,
         grid,
@@ -121,7 +127,7 @@ def weather_terms(options: Namespace, data: PreparedData, spec: dict[str, Any]) 
         + ("all grid points the same" if options.no_latitude_weights else "cos(latitude)"),
         regions(weights, region, options.subregion),
         blocks,
-        f"moving blocks of {length} init times ({length * spacing:g} h)",
+        f"moving blocks of {length} init times ({length * spacing:g} h, {chosen})",
         f"blocks of {length * spacing:g} h",
         warnings,
     )
