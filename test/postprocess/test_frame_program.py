@@ -16,13 +16,14 @@ from skimage.metrics import structural_similarity
 
 from video_prediction_tools.datasets.tfrecords import read_index
 from video_prediction_tools.metadata.files import read_json
-from video_prediction_tools.postprocess import animation, evaluation, strips
+from video_prediction_tools.postprocess import evaluation
 from video_prediction_tools.postprocess.baselines import FRAME_BASELINES, Sources, make_baselines
 from video_prediction_tools.postprocess.bootstrap import MovingBlocks
 from video_prediction_tools.postprocess.forecasts import ForecastFile, Grid
 from video_prediction_tools.postprocess.layout import FRAMES
 from video_prediction_tools.postprocess.metrics.metric import statistics_of
 from video_prediction_tools.postprocess.metrics.registry import FRAME_METRICS
+from video_prediction_tools.postprocess.plots import animation, strips
 from video_prediction_tools.postprocess.protocol import MOVING_MNIST
 from video_prediction_tools.postprocess.report import spans
 from video_prediction_tools.postprocess.scoring import Reduction, choose_cases, reduce_forecasts, score

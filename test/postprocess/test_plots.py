@@ -7,8 +7,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from video_prediction_tools.postprocess import maps, style
 from video_prediction_tools.postprocess.forecasts import Grid
+from video_prediction_tools.postprocess.plots import maps, style
 from video_prediction_tools.postprocess.sequences import Batch
 
 from .conftest import seconds

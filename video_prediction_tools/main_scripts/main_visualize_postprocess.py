@@ -83,6 +83,13 @@ def build_parser() -> argparse.ArgumentParser:
         "are scored where the data have a land-sea mask)",
     )
     add(
+        "--plot_lead_hours",
+        type=float,
+        nargs="+",
+        metavar="HOUR",
+        help="lead hours that maps, spectra and the like show (default: the first, middle and last one)",
+    )
+    add(
         "--block_hours",
         type=int,
         metavar="HOURS",

@@ -1,9 +1,8 @@
 """The parts of an evaluation, one after another; what is whole is noted, so that a killed run goes on."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
 from video_prediction_tools import __version__
@@ -17,12 +16,11 @@ from video_prediction_tools.postprocess.metrics.registry import METRICS_VERSION
 from video_prediction_tools.postprocess.plan import KIND, Plan
 from video_prediction_tools.postprocess.scoring import (
     Reduction,
-    choose_cases,
     reduce_forecasts,
     score,
     write_scores,
 )
-from video_prediction_tools.progress import progress, say
+from video_prediction_tools.progress import say
 
 PROGRAM = "main_visualize_postprocess.py"
 FORECASTS = "forecasts.nc"
@@ -188,73 +186,8 @@ def _metrics_for(plan: Plan, file: ForecastFile) -> list[Metric]:
 
 
 def _draw(plan: Plan, file: ForecastFile, scores: xr.Dataset) -> dict[str, Path]:
-    """Draw all plots; returns their paths by file name without suffix, in the order of the report."""
-    # late: matplotlib takes a second
-    from video_prediction_tools.postprocess.curves import draw_curves
+    from video_prediction_tools.postprocess.figures import (
+        draw_figures,
+    )  # late: matplotlib and cartopy take seconds
 
-    plots, synthetic = plan.directory / "plots", plan.data.synthetic
-    caption = f"{describe_sample(plan)}; {describe_bands(plan)}"
-    curves = draw_curves(scores, plots, caption, synthetic, plan.terms.protocol)
-    draw = _draw_maps if file.grid.layout.has_times else _draw_strips
-    return {path.stem: path for path in (*curves, *draw(plan, file, scores, plots))}
-
-
-def _draw_maps(plan: Plan, file: ForecastFile, scores: xr.Dataset, plots: Path) -> Iterator[Path]:
-    # late: cartopy takes a second
-    from video_prediction_tools.postprocess.maps import draw_case, draw_error_map
-    from video_prediction_tools.postprocess.style import pretty_unit
-
-    grid, synthetic = plan.terms.grid, plan.data.synthetic
-    leads = sorted({0, (len(file.lead_hours) - 1) // 2, len(file.lead_hours) - 1})
-    with progress("maps", 4 * len(grid.variables)) as advance:
-        for variable in grid.variables:
-            for case, (place, rmse) in choose_cases(scores, variable).items():
-                path = plots / f"map_{variable}_{case}.png"
-                unit = pretty_unit(scores["units"].sel(variable=variable).item())
-                title = f"{case.capitalize()} forecast of {plan.model} (rmse {rmse:.3g} {unit})"
-                draw_case(file, place, variable, leads, title, path, synthetic)
-                yield path
-                advance()
-            path = plots / f"error_map_{variable}.png"
-            draw_error_map(scores, grid, variable, path, describe_sample(plan), synthetic)
-            yield path
-            advance()
-
-
-def _draw_strips(plan: Plan, file: ForecastFile, scores: xr.Dataset, plots: Path) -> Iterator[Path]:
-    from video_prediction_tools.postprocess.animation import write_animation
-    from video_prediction_tools.postprocess.strips import draw_strip
-
-    synthetic = plan.data.synthetic
-    with progress("strips", 4 * len(plan.terms.grid.variables)) as advance:
-        for variable in plan.terms.grid.variables:
-            cases = choose_cases(scores, variable, plan.terms.protocol.case_metric)
-            for case, (place, mse) in cases.items():
-                path = plots / f"strip_{variable}_{case}.png"
-                title = f"{case.capitalize()} forecast of {plan.model} (mse {mse:.3g})"
-                draw_strip(file, place, variable, title, path, synthetic)
-                yield path
-                advance()
-            path = plots / f"animation_{variable}.gif"
-            places = {case: place for case, (place, _) in cases.items()}
-            write_animation(file, places, variable, plan.model, path, synthetic)
-            yield path
-            advance()
-
-
-def describe_sample(plan: Plan) -> str:
-    """Say in a line what the scores are made of."""
-    sequences, words = plan.terms.sequences, plan.terms.protocol.words
-    said = f"{plan.options.split} split, {len(sequences)} {words.start}s"
-    if not plan.terms.grid.layout.has_times:
-        return said
-    times = np.datetime_as_string(sequences.init_times[[0, -1]].astype("datetime64[s]"), unit="h")
-    return f"{said}, {times[0]} to {times[1]} UTC"
-
-
-def describe_bands(plan: Plan) -> str:
-    """Say what the bands of a score curve are."""
-    blocks = plan.terms.blocks
-    if blocks.enough(blocks.n):
-        return f"bands: {100 * blocks.coverage:.0f} % interval, {plan.terms.short_block}"
-    return "intervals withheld (fewer than two blocks)"
+    return draw_figures(plan, file, scores)

@@ -123,6 +123,7 @@ def make_plan(options: Namespace) -> Plan:
         options.no_latitude_weights,
         terms.regions["region"].values.tolist() if terms.regions is not None else [],
         options.subregion,
+        terms.plot_leads,
         sha256(options.climatology_file) if options.climatology_file else "",
         terms.blocks.length,
         terms.blocks.draws,

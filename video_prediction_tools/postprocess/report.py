@@ -13,15 +13,23 @@ import xarray as xr
 
 from video_prediction_tools.metadata.files import whole_file
 from video_prediction_tools.metadata.record import Record
-from video_prediction_tools.postprocess import style
 from video_prediction_tools.postprocess.forecasts import standard_names
 from video_prediction_tools.postprocess.plan import Plan
+from video_prediction_tools.postprocess.plots import style
 from video_prediction_tools.postprocess.protocol import WEATHER, Protocol, Words
 from video_prediction_tools.postprocess.scoring import OVER_LEADS, choose_cases
 
 NAME = "report.html"
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 _PROGRAMS = "video_prediction_tools/main_scripts"
+# the plots that say more than a score, in their order
+_CLOSER = {
+    "quantiles": "Conditional quantiles: what happens when the model says so, and what it says when it happens",
+    "spectrum": "Spectrum: which scales the model keeps, and which it smooths away",
+    "rank_histogram": "Rank histogram: does the ensemble spread as far as the truth strays?",
+    "reliability": "Reliability: does an event come as often as its probability says?",
+    "parts": "Error by hour of the day and by region",
+}
 _MIME = {".png": "image/png", ".gif": "image/gif"}
 
 
@@ -135,6 +143,12 @@ def _variable(plan: Plan, scores: xr.Dataset, variable: str, images: Mapping[str
         "cases": cases,
         "metrics": [_table(scores, variable, name, images, protocol) for name in names],
         "animation": images.get(f"animation_{variable}", ""),
+        "scorecard": images.get(f"scorecard_{variable}", ""),
+        "closer": [
+            {"about": about, "image": images[f"{kind}_{variable}"]}
+            for kind, about in _CLOSER.items()
+            if f"{kind}_{variable}" in images
+        ],
         "error_map": images.get(f"error_map_{variable}", ""),
     }
 

@@ -25,7 +25,7 @@ from video_prediction_tools.postprocess.metrics.profiles import PROFILES, Profil
 from video_prediction_tools.postprocess.metrics.registry import metrics_by_name
 from video_prediction_tools.postprocess.protocol import MOVING_MNIST, WEATHER, Protocol
 from video_prediction_tools.postprocess.regions import regions
-from video_prediction_tools.postprocess.sequences import Sequences, choose_sequences
+from video_prediction_tools.postprocess.sequences import HOUR, Sequences, choose_sequences
 from video_prediction_tools.postprocess.weights import latitude_weights, sum_weights, uniform_weights
 
 FEW_BLOCKS = 10  # with fewer independent blocks an interval is itself uncertain
@@ -48,6 +48,7 @@ class Terms:
         profiles: what is made besides the scores, for plots.
         weights: [lat, lon].
         weighting: what they are, in words.
+        plot_leads: numbers of the lead times that maps and other plots show.
         regions: weights of land, sea and the sub-regions asked for, [region, lat, lon], or None.
         blocks: of the bootstrap.
         block, short_block: what a block is, in words.
@@ -65,6 +66,7 @@ class Terms:
     weights: xr.DataArray
     weighting: str
     regions: xr.DataArray | None
+    plot_leads: list[int]
     blocks: MovingBlocks
     block: str
     short_block: str
@@ -126,6 +128,7 @@ def weather_terms(options: Namespace, data: PreparedData, spec: dict[str, Any]) 
         "Weights of the grid points: "
         + ("all grid points the same" if options.no_latitude_weights else "cos(latitude)"),
         regions(weights, region, options.subregion),
+        _plot_leads(options, sequences),
         blocks,
         f"moving blocks of {length} init times ({length * spacing:g} h, {chosen})",
         f"blocks of {length * spacing:g} h",
@@ -147,6 +150,7 @@ def frame_terms(options: Namespace, data: PreparedData, spec: dict[str, Any], re
         ("--block_hours", options.block_hours is not None),
         ("--no_latitude_weights", options.no_latitude_weights),
         ("--subregion", bool(options.subregion)),
+        ("--plot_lead_hours", bool(options.plot_lead_hours)),
     ):
         if given:
             raise InputError(
@@ -172,6 +176,7 @@ def frame_terms(options: Namespace, data: PreparedData, spec: dict[str, Any], re
         sum_weights(index.height, index.width),
         "Errors are summed over the pixels of a frame",
         None,
+        list(range(sequences.lead_frames)),  # strips show them all
         blocks,
         "single sequences (they are independent of each other)",
         "single sequences",
@@ -193,6 +198,21 @@ def _asked_metrics(options: Namespace, protocol: Protocol, variables: Sequence[s
                 "leave it out",
             )
     return chosen
+
+
+def _plot_leads(options: Namespace, sequences: Sequences) -> list[int]:
+    """Return the lead times that were asked for, or the first, middle and last one."""
+    hours = (sequences.lead_seconds / HOUR).tolist()
+    if not options.plot_lead_hours:
+        return sorted({0, (len(hours) - 1) // 2, len(hours) - 1})
+    for hour in options.plot_lead_hours:
+        if hour not in hours:
+            raise InputError(
+                f"--plot_lead_hours {hour:g}",
+                f"the forecasts have the lead hours {hours[0]:g} to {hours[-1]:g}, every {hours[0]:g} h",
+                "give some of them",
+            )
+    return sorted({hours.index(hour) for hour in options.plot_lead_hours})
 
 
 def _scale(data: PreparedData, grid: Grid) -> Scale:

