@@ -92,7 +92,7 @@ def test_what_is_written(shown):
     expected = {"forecasts.nc", "evaluation_metrics.nc", "evaluation_metrics.csv", "report.html"}
     expected |= {f"plots/score_digits_{metric}.png" for metric in FRAME_METRICS}
     expected |= {f"plots/strip_digits_{case}.png" for case in ("best", "median", "worst")}
-    expected |= {"plots/animation_digits.gif"}
+    expected |= {"plots/animation_digits.gif", "plots/scorecard_digits.png"}
     assert record["state"] == "done" and set(record["outputs"]) == expected == set(content(shown))
 
 

@@ -6,9 +6,14 @@ from types import SimpleNamespace
 import matplotlib.image
 import numpy as np
 import pytest
+import xarray as xr
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+from PIL import Image, ImageSequence
 
 from video_prediction_tools.postprocess.forecasts import Grid
-from video_prediction_tools.postprocess.plots import maps, style
+from video_prediction_tools.postprocess.plots import map_animation, maps, parts, profiles, scorecard, style
+from video_prediction_tools.postprocess.protocol import WEATHER
 from video_prediction_tools.postprocess.sequences import Batch
 
 from .conftest import seconds
@@ -114,3 +119,117 @@ def test_units_are_written_for_readers():
 
 def test_degrees():
     assert [maps._degrees(value, "EW") for value in (0.0, 5.0, -2.5, 180.0)] == ["0°", "5°E", "2.5°W", "180°"]
+
+
+@pytest.fixture(scope="module")
+def ensemble_scores() -> xr.Dataset:
+    """Scores as `scoring` and `breakdown` give them, of an ensemble of three members."""
+    random = np.random.default_rng(0)
+    lengths = 800.0 / np.arange(1, 11)
+    power = np.broadcast_to(lengths**2, (1, 3, 10))
+    share = np.full((1, 3, 4), 0.25)
+    groups = [*(f"{hour:02d}" for hour in range(24)), "03", "land", "sea"]
+    shape = (2, 1, 1, len(groups), 3)
+    values = 1.0 + random.random(shape)
+    parted = ("product", "parted_metric", "variable", "group", "lead_time")
+    table = ("baseline", "metric", "variable", "lead_time")
+    return xr.Dataset(
+        {
+            "spectrum": (("variable", "lead_time", "wavelength"), 0.8 * power),
+            "spectrum_truth": (("variable", "lead_time", "wavelength"), power),
+            "rank_histogram": (("variable", "lead_time", "rank"), share),
+            "frost_probability": (("variable", "lead_time", "probability"), share),
+            "frost_probability_with_frost": (("variable", "lead_time", "probability"), 0.5 * share),
+            "group_value": (parted, values),
+            "group_ci_low": (parted, values - 0.2),
+            "group_ci_high": (parted, values + 0.2),
+            "difference": (table, np.array([-1.0, 1.0, np.nan]).reshape(1, 1, 1, 3)),
+            "difference_p_value": (table, np.array([0.01, 0.5, np.nan]).reshape(1, 1, 1, 3)),
+        },
+        {
+            "variable": ["2t"],
+            "product": ["vae", "persistence"],
+            "baseline": ["persistence"],
+            "metric": ["mse"],
+            "metric_units": (("metric", "variable"), [["K2"]]),
+            "units": ("variable", ["K"]),
+            "lead_time": [1.0, 2.0, 3.0],
+            "wavelength": lengths,
+            "rank": np.arange(4),
+            "probability": np.arange(4) / 3,
+            "parted_metric": ["rmse"],
+            "group": groups,
+            "group_kind": ("group", ["hour"] * 24 + ["month"] + ["region"] * 2),
+            "init_time": np.arange(100),
+            "lat": np.arange(10.0),
+            "lon": np.arange(10.0),
+        },
+    )
+
+
+def drawn_texts(monkeypatch, draw, *arguments) -> tuple[list[str], list[np.ndarray]]:
+    """Draw, and return all texts of the figure and the y values of its lines."""
+    figures = []
+    monkeypatch.setattr(style, "save", lambda figure, path: figures.append(figure))
+    draw(*arguments)
+    (figure,) = figures
+    FigureCanvasAgg(figure).draw()
+    texts = [one.get_text() for one in figure.findobj(Text)]
+    return texts, [line.get_ydata() for axes in figure.axes for line in axes.lines]
+
+
+def test_spectrum(ensemble_scores, monkeypatch, tmp_path):
+    texts, lines = drawn_texts(
+        monkeypatch, profiles.draw_spectrum, ensemble_scores, "2t", [0, 2], tmp_path, "a week", False
+    )
+    assert {"wavelength [km]", "variance [K²]", "forecast, +3 h", "truth"} <= set(texts)
+    assert any("a week" in text for text in texts)
+    assert sum(np.allclose(line, 0.8) for line in lines) == 2  # the ratios
+
+
+def test_rank_histogram_and_reliability(ensemble_scores, monkeypatch, tmp_path):
+    texts, _ = drawn_texts(
+        monkeypatch, profiles.draw_rank_histogram, ensemble_scores, "2t", [0, 1, 2], tmp_path, "a week", True
+    )
+    assert {"members below the truth", "share of cases", "+2 h", "SYNTHETIC DATA"} <= set(texts)
+    texts, lines = drawn_texts(
+        monkeypatch, profiles.draw_reliability, ensemble_scores, "2t", [1], tmp_path, "a week", False
+    )
+    assert "observed frequency of frost" in texts and any(np.allclose(line, 0.5) for line in lines)
+    rare = ensemble_scores.assign(frost_probability=0.001 * ensemble_scores["frost_probability"])
+    _, lines = drawn_texts(monkeypatch, profiles.draw_reliability, rare, "2t", [1], tmp_path, "a week", False)
+    assert any(np.isnan(line).all() for line in lines)  # 2 or 3 cases of each: no frequency
+
+
+def test_parts(ensemble_scores, monkeypatch, tmp_path):
+    texts, lines = drawn_texts(
+        monkeypatch, parts.draw_parts, ensemble_scores, "2t", tmp_path, "a week", False
+    )
+    assert {"hour of the valid time [UTC]", "rmse [K]", "land", "sea", "persistence"} <= set(texts)
+    by_hour = ensemble_scores["group_value"].isel(product=0, parted_metric=0, variable=0, lead_time=-1)[:24]
+    assert any(len(line) == 24 and np.allclose(line, by_hour) for line in lines)
+
+
+def test_scorecard(ensemble_scores, monkeypatch, tmp_path):
+    texts, _ = drawn_texts(
+        monkeypatch, scorecard.draw_scorecard, ensemble_scores, "2t", tmp_path, "a week", False, WEATHER
+    )
+    cells = [text for text in texts if text in "▲△▽▼–" and text]
+    assert cells == ["▲", "▽", "–"]
+    assert {"against persistence", "mse", "+1 h"} <= set(texts)
+    assert scorecard.state(-1.0, np.nan) == "better" and scorecard.state(0.0, 1.0) == "not defined"
+    assert scorecard.state(1.0, 0.049) == "worse, by more than chance"
+
+
+def test_map_animation(tmp_path):
+    """A picture for each lead hour, with the same colours throughout; equal inputs give equal bytes."""
+    file = file_of(*REGIONS["uk"])
+    for name in ("one.gif", "other.gif"):
+        map_animation.write_map_animation(file, {"best": 0}, "2t", "convLSTM", tmp_path / name, True)
+    assert (tmp_path / "one.gif").read_bytes() == (tmp_path / "other.gif").read_bytes()
+    with Image.open(tmp_path / "one.gif") as picture:
+        assert picture.n_frames == 3 and picture.info["loop"] == 0
+        frames = [np.asarray(one.convert("RGB")).astype(int) for one in ImageSequence.Iterator(picture)]
+    bars = [frame[-70:-45] for frame in frames]  # of colours, at the bottom
+    assert np.abs(frames[0] - frames[2]).max() > 50
+    assert np.array_equal(bars[0], bars[2])

@@ -88,9 +88,9 @@ def test_what_is_written(shown, uk_data):
     assert record["kind"] == "results" and record["state"] == "done" and record["name"] == model_dir.name
     expected = {"forecasts.nc", "evaluation_metrics.nc", "evaluation_metrics.csv", "report.html"}
     expected |= {"evaluation_breakdown.csv"} | {f"plots/score_2t_{metric}.png" for metric in DEFAULT}
-    expected |= {f"plots/map_2t_{case}.png" for case in ("best", "median", "worst")} | {
-        "plots/error_map_2t.png"
-    }
+    expected |= {f"plots/map_2t_{case}.png" for case in ("best", "median", "worst")}
+    kinds = ("scorecard", "spectrum", "parts", "quantiles", "error_map")
+    expected |= {f"plots/{kind}_2t.png" for kind in kinds} | {"plots/animation_2t.gif"}
     assert set(record["outputs"]) == expected == set(content(evaluated))
     assert set(record["inputs"]) == {str(model_dir), str(uk_data), str(uk_data / "tfrecords")}
     with open(evaluated / "evaluation_metrics.csv", encoding="utf-8") as handle:
@@ -118,9 +118,9 @@ def test_report_is_one_file(shown):
     assert sources and all(source.startswith(("data:image/png;base64,", "#")) for source in sources)
     assert not re.search(r"https?://|url\(|@import|<script|<link", html)
     images = [source for source in sources if source.startswith("data:")]
-    assert len(images) == len(DEFAULT) + 4
+    assert len(images) == len(DEFAULT) + 9
     for image in images:
-        assert base64.b64decode(image.split(",", 1)[1]).startswith(b"\x89PNG")
+        assert base64.b64decode(image.split(",", 1)[1]).startswith((b"\x89PNG", b"GIF89a"))
     for words in (
         "convLSTM",
         "persistence_24h",
