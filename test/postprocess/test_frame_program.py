@@ -176,7 +176,7 @@ def test_report(shown):
     html = (shown / "report.html").read_text(encoding="utf-8")
     sources = re.findall(r'(?:src|href)\s*=\s*"([^"]*)"', html)
     images = [source for source in sources if source.startswith("data:")]
-    assert all(source.startswith(("data:image/", "#")) for source in sources) and len(images) == 9
+    assert all(source.startswith(("data:image/", "#")) for source in sources) and len(images) == 10
     assert not re.search(r"https?://|url\(|@import|<script|<link", html)
     kinds = {"data:image/png;base64": b"\x89PNG", "data:image/gif;base64": b"GIF8"}
     for kind, data in (image.split(",", 1) for image in images):
