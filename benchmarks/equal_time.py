@@ -21,9 +21,11 @@ import argparse
 import itertools
 import json
 import shutil
+import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import original_conv_lstm
 import uk_experiment
 from programs import run
@@ -31,11 +33,13 @@ from programs import run
 from video_prediction_tools.datasets.prepared import open_prepared
 from video_prediction_tools.metadata.files import write_json
 from video_prediction_tools.metadata.names import Layout, dataset_of
+from video_prediction_tools.metadata.record import read_record
 from video_prediction_tools.models import registry
+from video_prediction_tools.training.checkpoints import best_file
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
-KEPT = ("evaluation_metrics.csv", "metadata.json")
+SCORES = "evaluation_metrics.csv"
 REPAIRED = "repaired_convLSTM"
 TIMED_STEPS = 10
 ONE_PASS = ("linear_regression",)
@@ -120,16 +124,31 @@ def train(experiment: str, model: str, seed: int, minutes: float, data: Path, ba
     return run(*program_of(model, "train_models"), *flags, "--set", *changes)
 
 
-def evaluate(model: str, trained: Path, base: Path) -> None:
-    """Score a model, and keep the small files of its results."""
+def evaluate(model: str, seed: int, minutes: float, trained: Path, base: Path) -> None:
+    """Score a model, and keep the table of its scores and a summary of its training."""
     results = run(
         *program_of(model, "visualize_postprocess"),
         "--model_dir", trained, "--results_dir", base / "Results" / model,
     )  # fmt: skip
-    kept = RESULTS / trained.parts[-3] / model / trained.name
+    record = read_record(trained)
+    with np.load(best_file(trained)) as file:
+        weights = sum(file[name].size for name in file.files if name != "header")
+    hparams = json.loads((trained / "model_hparams.json").read_text())
+    kept = RESULTS / trained.parts[-3] / model / f"seed{seed}"
     kept.mkdir(parents=True, exist_ok=True)
-    for name in KEPT:
-        shutil.copy(results / name, kept / name)
+    shutil.copy(results / SCORES, kept / SCORES)
+    summary = {
+        "model": model,
+        "seed": seed,
+        "minutes of computing time": minutes,
+        "steps": record.details["last_step"],
+        "sequences a step": hparams["batch_size"],
+        "weights": weights,
+        "best step": record.details["best_step"],
+        "git commit": record.git_commit,
+        "tensorflow": record.package_versions["tensorflow"],
+    }
+    write_json(kept / "summary.json", summary)
 
 
 def main() -> None:
@@ -153,10 +172,16 @@ def main() -> None:
         steps_in(options.minutes, model, data, base)
     if options.only == "measure":
         return
+    failed = []
     for seed, model in itertools.product(options.seeds, models):
-        trained = train(experiment, model, seed, options.minutes, data, base)
-        if options.only != "train":
-            evaluate(model, trained, base)
+        try:
+            trained = train(experiment, model, seed, options.minutes, data, base)
+            if options.only != "train":
+                evaluate(model, seed, options.minutes, trained, base)
+        except SystemExit as error:  # the program has said why; the others go on
+            failed.append(f"{model} with seed {seed} (exit {error.code})")
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -11,11 +11,9 @@ TensorFlow's graph; the seconds are medians, those of a step with all its update
 import argparse
 import os
 import platform
-import re
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -23,6 +21,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from pages import table, write  # noqa: E402
 
 from video_prediction_tools.datasets.channels import Region  # noqa: E402
 from video_prediction_tools.datasets.normalisation import Normalisation  # noqa: E402
@@ -37,8 +36,7 @@ VARIABLES = ("frame",)
 CONTEXT = LEAD = 10
 BATCH = 4
 RUNS = 5
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "models.md"
-BEGIN, END = "<!-- written by benchmarks/models_table.py -->", "<!-- end of the table -->"
+MARK = "written by benchmarks/models_table.py"
 COLUMNS = ("model", "weights", "multiply-adds [10^6]", "first step [s]", "step [s]", "forecast [s]")
 
 _PRODUCTS = ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3")
@@ -158,30 +156,6 @@ def measure(name: str) -> tuple[str, ...]:
     )
 
 
-def table(lines: list[tuple[str, ...]]) -> str:
-    """Return the table in Markdown."""
-    rows = [COLUMNS, ("---", *["---:"] * (len(COLUMNS) - 1)), *lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
-def write(text: str) -> None:
-    """Put the text between the marks in docs/models.md.
-
-    Raises:
-        SystemExit: the marks are not there.
-    """
-    page = PAGE.read_text()
-    new, number = re.subn(
-        f"({re.escape(BEGIN)}\n).*?({re.escape(END)})",
-        lambda found: f"{found[1]}{text}\n{found[2]}",
-        page,
-        flags=re.S,
-    )
-    if number != 1:
-        raise SystemExit(f"{PAGE}: the marks '{BEGIN}' and '{END}' are not there once")
-    PAGE.write_text(new)
-
-
 def main() -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -195,12 +169,12 @@ def main() -> None:
     lines = []
     for name in options.models or registry.names():
         lines.append(measure(name))
-        print(table(lines[-1:]).splitlines()[-1], flush=True)
+        print(" | ".join(lines[-1]), flush=True)
     machine = f"{os.cpu_count()} cores ({platform.machine()}) with TensorFlow {tf.__version__}"
-    text = f"{table(lines)}\n\nMeasured on {machine}."
+    text = f"{table([COLUMNS, *lines])}\n\nMeasured on {machine}."
     print(f"\n{text}")
     if options.write:
-        write(text)
+        write("models.md", MARK, text)
 
 
 if __name__ == "__main__":

@@ -400,7 +400,14 @@ def test_the_demos_answers_fit_every_machine(generate, repository, tmp_path):
     image = tmp_path / "image.sif"
     image.touch()
     for machine in profiles.load(Path("/nonexistent")):
-        words = ["check", "all", "--answers", repository / "demo" / "answers_era5.json", "--base_dir", "/base"]
+        words = [
+            "check",
+            "all",
+            "--answers",
+            repository / "demo" / "answers_era5.json",
+            "--base_dir",
+            "/base",
+        ]
         slurm = ["--account", "x", "--tf_container", image] if machine != "laptop" else []
         done = generate(*words, *slurm, env={"AMBS_MACHINE": machine})
         assert done.returncode == 0, done.stderr
