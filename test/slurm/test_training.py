@@ -104,6 +104,24 @@ def is_pending(process, number):
     return bool(int(mask, 16) >> (number - 1) & 1)
 
 
+def warned_standing_still(slurm, job):
+    """Stop the job's training until the warning waits for it; say whether it was so.
+
+    On a busy machine starting may take so long that the training is being warned as its first checkpoint comes: then
+    the process is gone, and the next run is another try.
+    """
+    found = workers(slurm, job, rank=0)
+    if len(found) != 1:
+        return False
+    try:
+        os.kill(found[0], signal.SIGSTOP)
+        wait_until(lambda: is_pending(found[0], signal.SIGUSR2))
+        os.kill(found[0], signal.SIGCONT)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return True
+
+
 def assert_same_weights(one, other):
     for file in (last_file, best_file):
         with np.load(file(one)) as a, np.load(file(other)) as b:
@@ -121,10 +139,7 @@ def test_past_its_walltime(slurm, script, never_stopped, tmp_path):
     after = slurm.submit(dependent, f"--dependency=afterok:{job}", f"--output={tmp_path}/after")
     # a training that takes long: it stands still until the warning waits for it
     wait_until(last_file(model).exists)
-    process = worker(slurm, job, rank=0)
-    os.kill(process, signal.SIGSTOP)
-    wait_until(lambda: is_pending(process, signal.SIGUSR2))
-    os.kill(process, signal.SIGCONT)
+    wait_until(lambda: warned_standing_still(slurm, job), timeout=300)
     log = tmp_path / "logs" / f"ambs-train-{job}.log"
     assert slurm.wait(job, timeout=400) == "COMPLETED", log.read_text()
     assert int(slurm.show(job)["Restarts"]) >= 1
@@ -243,6 +258,12 @@ def test_a_killed_worker_ends_the_job(slurm, script, tmp_path):
 
 def worker(slurm, job, rank):
     """Return the process id of a worker."""
+    (only,) = workers(slurm, job, rank)
+    return only
+
+
+def workers(slurm, job, rank):
+    """Return the process ids of a worker: one, or none where it has ended or not begun."""
     wanted = {f"SLURM_JOB_ID={job}", f"SLURM_PROCID={rank}", f"SLURM_CONF={slurm.environment['SLURM_CONF']}"}
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -254,5 +275,4 @@ def worker(slurm, job, rank):
         # not srun, which has the same words and variables
         if wanted <= set(variables) and command[1:2] and command[1].endswith("main_train_models.py"):
             found.append(int(process.name))
-    (only,) = found
-    return only
+    return found

@@ -57,7 +57,13 @@ def evaluate(plan: Plan) -> None:
         from video_prediction_tools.postprocess.report import write_report
 
         _note(opened, [write_report(plan, scores, figures)])
-        opened.record.details |= {"score_key": plan.score_key, "warnings": plan.warnings}
+        opened.record.details |= {
+            "score_key": plan.score_key,
+            "warnings": plan.warnings,
+            "model": plan.model,
+            "seed": plan.model_record.details.get("seed"),
+            "training_key": plan.training_key(),
+        }
 
 
 def _remove_stale(plan: Plan, opened: OpenRecord) -> None:
@@ -109,6 +115,10 @@ def _attributes(plan: Plan) -> dict[str, str | int]:
         "metrics_version": METRICS_VERSION,
         "bootstrap": f"{plan.terms.block}, {blocks.draws} draws, {100 * blocks.coverage:.0f} % interval, "
         f"seed {blocks.seed}",
+        "bootstrap_block_length": blocks.length,
+        "bootstrap_draws": blocks.draws,
+        "data_fingerprint": plan.data.fingerprint,
+        "climatology": plan.terms.climatology.origin if plan.terms.climatology else "",
         "warnings": "\n".join(plan.warnings),
     }
 

@@ -68,6 +68,10 @@ class Plan:
         """Return what results are keyed by in their metadata."""
         return {"forecast_key": self.forecast_key, "score_key": self.score_key}
 
+    def training_key(self) -> str:
+        """Return what trainings have in common that differ in their seed only."""
+        return _key(self.model, self.hparams, self.spec["dataset_fingerprint"], self.options.checkpoint)
+
     def is_done(self) -> bool:
         """Say whether these very results are there, whole."""
         record = find_record(self.directory)

@@ -1,19 +1,17 @@
 """report.html: one file with everything in it (plots as data URIs), for a browser or a mail."""
 
-import base64
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import xarray as xr
 
-from video_prediction_tools.metadata.files import whole_file
 from video_prediction_tools.metadata.record import Record
 from video_prediction_tools.postprocess.forecasts import standard_names
+from video_prediction_tools.postprocess.page import picture, write_page
 from video_prediction_tools.postprocess.plan import Plan
 from video_prediction_tools.postprocess.plots import style
 from video_prediction_tools.postprocess.protocol import WEATHER, Protocol, Words
@@ -30,7 +28,6 @@ _CLOSER = {
     "reliability": "Reliability: does an event come as often as its probability says?",
     "parts": "Error by hour of the day and by region",
 }
-_MIME = {".png": "image/png", ".gif": "image/gif"}
 
 
 @dataclass(frozen=True)
@@ -59,26 +56,12 @@ def write_report(plan: Plan, scores: xr.Dataset, figures: Mapping[str, Path]) ->
         scores: of `scoring.score`.
         figures: plots by name without suffix.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATE.parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    html = environment.get_template(_TEMPLATE.name).render(content(plan, scores, figures))
-    path = plan.directory / NAME
-    with whole_file(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return path
+    return write_page(_TEMPLATE, content(plan, scores, figures), plan.directory / NAME)
 
 
 def content(plan: Plan, scores: xr.Dataset, figures: Mapping[str, Path]) -> dict[str, Any]:
     """Return all that the template shows."""
-    images = {
-        name: f"data:{_MIME[path.suffix]};base64," + base64.b64encode(path.read_bytes()).decode()
-        for name, path in figures.items()
-    }
+    images = {name: picture(path) for name, path in figures.items()}
     terms = plan.terms
     words = terms.protocol.words
     labels = [words.label(lead) for lead in scores["lead_time"].values]

@@ -46,12 +46,12 @@ def _curve(
 ) -> Figure:
     figure = Figure(figsize=(7.6, 4.8), layout="constrained")
     axes = figure.add_subplot()
-    lead = one["lead_time"].values
+    lead, styles = one["lead_time"].values, style.of_products(one["product"].values.tolist())
     for product in one["product"].values.tolist():
         drawn = one.sel(product=product)
         if not np.isfinite(drawn["value"]).any():
             continue  # not defined, such as acc of the climatology itself; the table says so
-        line = {"linewidth": 1.8, "markersize": 4.5, **style.of_product(product)}
+        line = {"linewidth": 1.8, "markersize": 4.5, **styles[product]}
         axes.fill_between(
             lead, drawn["ci_low"], drawn["ci_high"], color=line["color"], alpha=0.15, linewidth=0
         )

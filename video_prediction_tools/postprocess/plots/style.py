@@ -1,6 +1,7 @@
 """How all plots look: colours for colour-blind readers too, units, times, the mark of synthetic data."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,20 @@ PRODUCTS = {
     "mean_frame": {"color": "#7F7F7F", "linestyle": ":", "marker": "D"},
     "linear_regression": {"color": "#CC79A7", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
 }
+# several models side by side: Tol's "muted" and "bright" (2021), for colour-blind readers
+MODELS = (
+    "#0072B2",
+    "#AA3377",
+    "#228833",
+    "#EE6677",
+    "#882255",
+    "#66CCEE",
+    "#BBAA00",
+    "#332288",
+    "#CC6677",
+    "#117733",
+)
+_MARKERS = "oPXv<>*hdp"
 FIELD_COLOURS, DIFFERENCE_COLOURS = "viridis", "RdBu_r"
 
 _RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
@@ -42,6 +57,23 @@ _MAP_UNITS = {"Pa": ("hPa", 0.01)}
 def of_product(product: str) -> dict:
     """Return the line style of a product: the model has one of its own."""
     return PRODUCTS.get(product, MODEL)
+
+
+def of_products(products: Sequence[str]) -> dict[str, dict]:
+    """Return the line styles of products among which are several models: each of these has a colour and a marker."""
+    models = [one for one in products if one not in PRODUCTS]
+    if len(models) < 2:
+        return {one: of_product(one) for one in products}
+    styles = {
+        model: MODEL
+        | {
+            "color": MODELS[number % len(MODELS)],
+            "marker": _MARKERS[number % len(_MARKERS)],
+            "linewidth": 2.0,
+        }
+        for number, model in enumerate(models)
+    }
+    return {one: styles.get(one) or PRODUCTS[one] | {"alpha": 0.7} for one in products}
 
 
 def map_unit(unit: str) -> tuple[str, float]:
