@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from video_prediction_tools.datasets.month_hours import hours_covered
 from video_prediction_tools.postprocess.baselines import BASELINES, Sources, make_baselines, same_hour_before
-from video_prediction_tools.postprocess.climatology import Climatology, hours_covered
+from video_prediction_tools.postprocess.climatology import Climatology
 from video_prediction_tools.postprocess.sequences import Batch
 
 from .conftest import seconds

@@ -4,13 +4,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from video_prediction_tools.datasets.month_hours import month_and_hour
 from video_prediction_tools.datasets.observations import Observations
 from video_prediction_tools.errors import InputError
-from video_prediction_tools.postprocess.climatology import (
-    month_and_hour,
-    read_climatology,
-    training_climatology,
-)
+from video_prediction_tools.postprocess.climatology import read_climatology, training_climatology
 
 from .conftest import seconds
 

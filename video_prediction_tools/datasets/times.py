@@ -1,5 +1,6 @@
 """Times as AMBS keeps them (int64 seconds since 1970-01-01T00:00Z), their text, and gap-free runs of them."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -63,3 +64,26 @@ def as_slice(positions: np.ndarray) -> slice | np.ndarray:
     if len(positions) and np.array_equal(positions, np.arange(positions[0], positions[0] + len(positions))):
         return slice(int(positions[0]), int(positions[0]) + len(positions))
     return positions
+
+
+def periods_text(periods: Iterable[tuple[int, int]]) -> str:
+    """Write periods (first and last time) as ISO 8601 intervals, ``2019-03-01T00/2019-03-22T23 ..``."""
+    return " ".join(f"{text(first)}/{text(last)}" for first, last in periods)
+
+
+def read_periods(written: str) -> tuple[tuple[int, int], ...]:
+    """Read what `periods_text` wrote.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    pairs = (interval.split("/") for interval in written.split())
+    return tuple((seconds(first), seconds(last)) for first, last in pairs)
+
+
+def within(times: np.ndarray, periods: Iterable[tuple[int, int]]) -> np.ndarray:
+    """Say which times (int64 ``[N]``) lie in one of the periods, first and last included (bool ``[N]``)."""
+    inside = np.zeros(len(times), bool)
+    for first, last in periods:
+        inside |= (times >= first) & (times <= last)
+    return inside

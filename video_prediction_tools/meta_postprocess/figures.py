@@ -1,5 +1,6 @@
 """Plots of a comparison: score curves of all products, skill, and who is ahead of whom."""
 
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -91,7 +92,9 @@ def _pairs(
         axes.set_xticks(range(len(products)), products, rotation=40, ha="right")
         axes.tick_params(length=0)
         lead = f"mean over {comparison.protocol.words.lead}s"
-        signs = "\u25b2 \u25b3: the row is better than the column, \u25bc \u25bd: worse"
-        below = f"{caption}\n{signs}; filled: p below {LEVEL:g}; number: p"
+        below = textwrap.fill(caption, 12 + 9 * len(products)) + (
+            "\n\u25b2 \u25b3: the row is better than the column, \u25bc \u25bd: worse"
+            f"\nfilled: p below {LEVEL:g}; number: p"
+        )
         style.head(figure, f"Who is ahead of whom, {metric.name} of {variable}, {lead}", below, synthetic)
         style.save(figure, path)

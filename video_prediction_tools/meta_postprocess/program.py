@@ -15,7 +15,7 @@ from video_prediction_tools.meta_postprocess.experiments import (
     require_comparable,
     require_same_starts,
 )
-from video_prediction_tools.metadata.record import OpenRecord, find_record, running
+from video_prediction_tools.metadata.record import is_there, running
 from video_prediction_tools.progress import say
 
 KIND = "comparison"
@@ -37,7 +37,7 @@ def compare_results(options: Namespace) -> Path:
     else:
         require_same_starts(experiments)
     directory, key = Path(options.output_dir), _key(options, experiments)
-    if _is_there(directory, key):
+    if is_there(directory, KIND, key, "--output_dir"):
         say("this comparison is there already, whole; nothing to do")
         return directory
     arguments = {
@@ -60,7 +60,7 @@ def compare_results(options: Namespace) -> Path:
         inputs=inputs,
     ) as opened:
         opened.record.outputs.clear()
-        opened.record.details = {"key": key, "products": [one.name for one in comparison.groups]}
+        opened.record.details = {"recipe": key, "products": [one.name for one in comparison.groups]}
         opened.save()
         for path in _write(comparison, directory, arguments):
             opened.add_output(path)
@@ -106,23 +106,3 @@ def _key(options: Namespace, experiments: Sequence[Experiment]) -> str:
         options.bootstrap_draws,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def _is_there(directory: Path, key: str) -> bool:
-    """Say whether this very comparison is there, whole.
-
-    Raises:
-        InputError: the directory holds another comparison, or something else.
-    """
-    record = find_record(directory)
-    if record is None:
-        if directory.exists() and any(directory.iterdir()):
-            raise InputError(
-                f"--output_dir {directory}", "holds files of something else", "give a new or empty directory"
-            )
-        return False
-    if record.kind != KIND or record.details.get("key") != key:
-        what = "another comparison" if record.kind == KIND else f"a directory of the kind '{record.kind}'"
-        raise InputError(f"--output_dir {directory}", f"is {what}", "give another directory, or delete it")
-    opened = OpenRecord(directory, record)
-    return record.state == "done" and all(opened.is_whole(directory / name) for name in record.outputs)

@@ -125,9 +125,8 @@ def _titles(comparison: Comparison) -> Iterable[tuple[Metric, str, str]]:
 
 
 def _markdown(comparison: Comparison) -> str:
-    parts = [
-        f"{comparison.scores.sizes['init_time']} {comparison.protocol.words.start}s; in brackets the {interval(comparison)}."
-    ]
+    number, start = comparison.scores.sizes["init_time"], comparison.protocol.words.start
+    parts = [f"{number} {start}s; in brackets the {interval(comparison)}."]
     for metric, variable, title in _titles(comparison):
         head, rows = table_of(comparison, metric, variable)
         lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]

@@ -163,6 +163,32 @@ def require_done(directory: Path, kind: str, step: str) -> Record:
     return record
 
 
+def is_there(directory: Path, kind: str, recipe: Any, flag: str) -> bool:
+    """Say whether an output directory holds just what is to be made, whole; it may also be new or unfinished.
+
+    Arguments:
+        directory: the output directory.
+        kind: of what is to be made.
+        recipe: all that decides about it (JSON), as noted in the details under ``recipe``.
+        flag: that named the directory, for the error message.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    record = find_record(directory)
+    if record is None:
+        if directory.is_dir() and any(directory.iterdir()):
+            raise InputError(
+                f"{flag} {directory}", "holds files of something else", "give a new or empty directory"
+            )
+        return False
+    if record.kind != kind or record.details.get("recipe", recipe) != recipe:
+        what = f"another {kind}" if record.kind == kind else f"data of the kind '{record.kind}'"
+        raise InputError(f"{flag} {directory}", f"holds {what}", "give another directory, or delete it")
+    opened = OpenRecord(directory, record)
+    return record.state == "done" and all(opened.is_whole(directory / name) for name in record.outputs)
+
+
 @contextmanager
 def running(
     directory: Path,

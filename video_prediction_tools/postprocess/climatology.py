@@ -7,6 +7,12 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from video_prediction_tools.datasets import times as time
+from video_prediction_tools.datasets.month_hours import (
+    hours_covered,
+    hours_in_words,
+    month_and_hour,
+)
 from video_prediction_tools.datasets.observations import Observations
 from video_prediction_tools.errors import InputError
 
@@ -24,10 +30,17 @@ class Climatology:
         covered: bool [12, 24], which months and hours it has.
         load: returns the means [12, 24, H, W, C] in physical units; called when they are first needed.
         origin: where it comes from, in words, for the report.
+        periods: first and last hour (seconds since 1970) of each part of what it is made of; None where not known.
     """
 
-    def __init__(self, covered: np.ndarray, load: Callable[[], np.ndarray], origin: str):
-        self.covered, self._load, self.origin = covered, load, origin
+    def __init__(
+        self,
+        covered: np.ndarray,
+        load: Callable[[], np.ndarray],
+        origin: str,
+        periods: tuple[tuple[int, int], ...] | None = None,
+    ):
+        self.covered, self._load, self.origin, self.periods = covered, load, origin, periods
 
     @cached_property
     def mean(self) -> np.ndarray:
@@ -39,19 +52,21 @@ class Climatology:
         month, hour = month_and_hour(times)
         return self.mean[month - 1, hour]
 
+    def warnings(self, test_hours: np.ndarray) -> list[str]:
+        """Say what it may know of the hours (seconds since 1970) that forecasts are judged on."""
+        if self.periods is None:
+            return [f"The climatology is {self.origin}; whether it knows the hours forecast is not known."]
+        inside = int(time.within(test_hours, self.periods).sum())
+        if not inside:
+            return []
+        return [
+            f"The climatology is {self.origin} and holds {inside} of the {len(test_hours)} hours forecast: it knows a "
+            "part of the answer."
+        ]
+
     def missing(self, times: np.ndarray) -> str:
         """Say which months and hours of `times` are not covered (``month 4 at 00, 01 UTC``), '' for none."""
-        needed = hours_covered(times) & ~self.covered
-        return "; ".join(
-            f"month {month + 1} "
-            + (
-                "at all hours"
-                if hours.all()
-                else f"at {', '.join(f'{hour:02d}' for hour in np.flatnonzero(hours))} UTC"
-            )
-            for month, hours in enumerate(needed)
-            if hours.any()
-        )
+        return hours_in_words(hours_covered(times) & ~self.covered)
 
 
 def training_climatology(observations: Observations) -> Climatology:
@@ -62,23 +77,8 @@ def training_climatology(observations: Observations) -> Climatology:
         hours_covered(times),
         observations.hourly_climatology,
         f"the training period ({len(times)} time steps from {first} to {last} UTC)",
+        tuple(time.runs(times, observations.step_hours * time.HOUR)),
     )
-
-
-def hours_covered(times: np.ndarray) -> np.ndarray:
-    """Return which months and hours the times fall into, bool [12, 24]."""
-    month, hour = month_and_hour(times)
-    covered = np.zeros((12, 24), bool)
-    covered[month - 1, hour] = True
-    return covered
-
-
-def month_and_hour(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return calendar month (1..12) and hour of the day (0..23), UTC, of seconds since 1970."""
-    stamps = np.asarray(times, dtype=np.int64).astype("datetime64[s]")
-    month = stamps.astype("datetime64[M]").astype(np.int64) % 12 + 1
-    hour = (stamps - stamps.astype("datetime64[D]")).astype(np.int64) // 3600
-    return month, hour
 
 
 def read_climatology(
@@ -119,7 +119,24 @@ def read_climatology(
             values = cut[name].transpose(*DIMS).values
             place = np.ix_(months - 1, hours, range(len(lat)), range(len(lon)), [channel])
             mean[place] = values[..., np.newaxis]
-    return Climatology(np.isfinite(mean).all(axis=(2, 3, 4)), lambda: mean, f"the file {Path(path).name}")
+        periods = _periods(data.attrs.get("periods"), flag)
+    said = f" ({time.text(periods[0][0])} to {time.text(periods[-1][1])} UTC)" if periods else ""
+    return Climatology(
+        np.isfinite(mean).all(axis=(2, 3, 4)), lambda: mean, f"the file {Path(path).name}{said}", periods
+    )
+
+
+def _periods(written: str | None, flag: str) -> tuple[tuple[int, int], ...] | None:
+    if not written:
+        return None
+    try:
+        return time.read_periods(written)
+    except ValueError as error:
+        raise InputError(
+            flag,
+            f"its attribute 'periods' cannot be read ({error})",
+            "write it as 1991-01-01T00/2020-12-31T23",
+        ) from error
 
 
 def _positions(data: xr.Dataset, dim: str, wanted: np.ndarray, flag: str) -> np.ndarray:

@@ -111,6 +111,7 @@ def weather_terms(options: Namespace, data: PreparedData, spec: dict[str, Any]) 
     blocks = MovingBlocks(len(sequences), length, options.bootstrap_draws)
     warnings = [
         *_weather_warnings(sequences, blocks, observations),
+        *(climatology.warnings(np.unique(sequences.valid_times)) if climatology else ()),
         *(f"The product {product} is missing: {reason}." for product, reason in missing.items()),
     ]
     if len(metrics) < len(asked):
