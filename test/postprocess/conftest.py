@@ -137,6 +137,7 @@ def write_model(
     lead: int = LEAD,
     weights: bytes = b"w",
     model: str = "convLSTM",
+    seed: int = 1,
 ) -> Path:
     """Write a model directory as training leaves it, but for the weights."""
     dataset = json.loads((data / "metadata.json").read_text())
@@ -148,7 +149,7 @@ def write_model(
         kind="model",
         name=directory.name,
         program="main_train_models.py",
-        arguments={"input_dir": str(data), "seed": 1},
+        arguments={"input_dir": str(data), "seed": seed},
         inputs={str(data): fingerprint},
     ) as record:
         spec = {
@@ -177,7 +178,7 @@ def write_model(
         record.record.details = {
             "model": model,
             "data_name": data.name,
-            "seed": 1,
+            "seed": seed,
             "best_step": 120,
             "best_val_loss": 0.0123,
             "last_step": 180,
@@ -204,11 +205,12 @@ class StandIn:
     lead: int = LEAD
     stochastic: bool = False
     calls: int = 0
+    pull: float = 0.02
 
     def forecast(self, context, times, seeds, region):
         """Forecast [B, Tl, H, W, C]."""
         self.calls += len(context)
-        share = (0.02 * np.arange(1, self.lead + 1, dtype=np.float32)).reshape(1, -1, 1, 1, 1)
+        share = (self.pull * np.arange(1, self.lead + 1, dtype=np.float32)).reshape(1, -1, 1, 1, 1)
         forecast = (1 - share) * context[:, -1:] + share * context.mean(axis=1, keepdims=True)
         if self.stochastic:
             noise = [np.random.default_rng(seed).normal(size=forecast.shape[1:]) for seed in seeds]
