@@ -47,7 +47,10 @@ def generator(layout, link, **streams):
         f"s.submit(Path({str(layout.jobs / EXP)!r}), 'laptop',"
         f" [s.Link({link.step!r}, Path({str(link.script)!r}), True, [T('dataset', Path('/nowhere'))])])"
     )
-    return subprocess.Popen([sys.executable, "-c", code], start_new_session=True, **streams)
+    # tests that run in the background of a script get SIGINT ignored, and a shell cannot trap what was ignored
+    return subprocess.Popen(
+        ["env", "--default-signal=INT", sys.executable, "-c", code], start_new_session=True, **streams
+    )
 
 
 def wait_for(path):

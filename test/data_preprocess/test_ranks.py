@@ -10,10 +10,10 @@ import netCDF4
 import numpy as np
 import pytest
 
-from video_prediction_tools.data_preprocess.ranks import Ranks
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.names import month_file
 from video_prediction_tools.metadata.record import read_record
+from video_prediction_tools.ranks import Ranks
 
 
 def test_the_same_bytes_with_one_two_and_three_ranks(run_program, small, tmp_path, write_split):

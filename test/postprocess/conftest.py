@@ -19,8 +19,19 @@ from video_prediction_tools.metadata.files import write_json
 from video_prediction_tools.metadata.names import month_pickle
 from video_prediction_tools.metadata.record import running
 from video_prediction_tools.metadata.variables import variable
+from video_prediction_tools.postprocess.metrics.fields import Fields, Observed
 
 CONTEXT, LEAD = 4, 3
+
+
+def fields_of(forecast, truth, climatology=None, scale=None, labels=None) -> Fields:
+    """Forecasts [B, Tl, (M,) H, W, C] beside the truth."""
+    return Fields(forecast, Observed(truth, climatology, scale, labels))
+
+
+def as_read(frames: np.ndarray) -> np.ndarray:
+    """Frames [.., C, H, W] as they are read from files, [.., H, W, C]."""
+    return np.moveaxis(frames, -3, -1)
 
 
 def seconds(stamps) -> np.ndarray:

@@ -12,15 +12,13 @@ from video_prediction_tools.postprocess.protocol import MOVING_MNIST, WEATHER, p
 from video_prediction_tools.postprocess.sequences import choose_sequences
 from video_prediction_tools.postprocess.weights import sum_weights
 
-from .conftest import CONTEXT, LEAD
+from .conftest import CONTEXT, LEAD, as_read, fields_of
 
 
 def each(name: str, fields: Fields) -> np.ndarray:
     """The statistic of every frame [init_time, lead_time, variable]."""
     (statistic,) = FRAME_METRICS[name].statistics
-    height, width = fields.truth.sizes["lat"], fields.truth.sizes["lon"]
-    found = statistic()(fields, sum_weights(height, width))
-    return found.transpose("init_time", "lead_time", "variable").values
+    return statistic()(fields, sum_weights(*fields.observed.truth.shape[-2:]))
 
 
 def score(name: str, fields: Fields) -> np.ndarray:
@@ -33,7 +31,7 @@ def random_fields() -> Fields:
     """Two variables; forecasts leave 0..1 on both sides, truths do not."""
     random = np.random.default_rng(3)
     truth = random.uniform(0.0, 1.0, (4, 3, 17, 23, 2))
-    return Fields(truth + random.normal(0.1, 0.4, truth.shape), truth)
+    return fields_of(truth + random.normal(0.1, 0.4, truth.shape), truth)
 
 
 @pytest.fixture(params=["random", "digits"])
@@ -43,13 +41,13 @@ def fields(request):
     index = read_index(request.getfixturevalue("digits_data") / "tfrecords")
     frames, _ = next(choose_sequences(index, "test", CONTEXT, LEAD, CONTEXT + LEAD).batches(12))
     blurred = (frames[:, CONTEXT:] + frames[:, CONTEXT - 1 : -1]) / 2
-    return Fields(blurred, frames[:, CONTEXT:])
+    return fields_of(blurred, frames[:, CONTEXT:])
 
 
 @pytest.mark.parametrize(("name", "data_range"), [("ssim", 1.0), ("ssim_range2", 2.0)])
 def test_ssim_agrees_with_scikit_image(name, data_range, fields):
     """Its defaults: a flat window of 7 x 7 pixels, sample covariance, the border left out."""
-    forecast, truth = np.clip(fields.forecast.values, 0, 1), np.clip(fields.truth.values, 0, 1)
+    forecast, truth = np.clip(as_read(fields.forecast), 0, 1), np.clip(as_read(fields.observed.truth), 0, 1)
     found = each(name, fields)
     for place in np.ndindex(found.shape):
         sequence, lead, channel = place
@@ -61,7 +59,7 @@ def test_ssim_agrees_with_scikit_image(name, data_range, fields):
 
 
 def test_psnr_agrees_with_scikit_image(fields):
-    forecast, truth = np.clip(fields.forecast.values, 0, 1), np.clip(fields.truth.values, 0, 1)
+    forecast, truth = np.clip(as_read(fields.forecast), 0, 1), np.clip(as_read(fields.observed.truth), 0, 1)
     found = each("psnr", fields)
     for place in np.ndindex(found.shape):
         sequence, lead, channel = place
@@ -73,7 +71,7 @@ def test_psnr_agrees_with_scikit_image(fields):
 
 def test_errors_are_sums_over_a_frame(fields):
     """As the literature has it: mean over sequences and frames, sum over pixels; nothing is clipped."""
-    difference = fields.forecast.values - fields.truth.values
+    difference = as_read(fields.forecast) - as_read(fields.observed.truth)
     for name, error in (("mse", difference**2), ("mae", np.abs(difference))):
         np.testing.assert_allclose(score(name, fields), error.mean(axis=0).sum(axis=(1, 2)), rtol=1e-12)
         over_leads = error.mean(axis=(0, 1)).sum(axis=(0, 1))
@@ -86,21 +84,21 @@ def constant(value: float) -> np.ndarray:
 
 def test_constant_frames():
     """Variances are zero, so the similarity is that of the means; every score can be worked out by hand."""
-    fields = Fields(constant(0.5), constant(0.25))
+    fields = fields_of(constant(0.5), constant(0.25))
     c1 = 0.01**2
     assert score("mse", fields) == pytest.approx(120 * 0.0625)
     assert score("mae", fields) == pytest.approx(120 * 0.25)
     assert score("ssim", fields) == pytest.approx((2 * 0.125 + c1) / (0.25 + 0.0625 + c1))
     assert score("ssim_range2", fields) == pytest.approx((0.25 + 4 * c1) / (0.3125 + 4 * c1))
     assert score("psnr", fields) == pytest.approx(-20 * np.log10(0.25))
-    black = Fields(constant(0.0), constant(0.0))
+    black = fields_of(constant(0.0), constant(0.0))
     assert score("ssim", black) == pytest.approx(1.0)
     assert score("mse", black) == 0.0
 
 
 def test_perfect_forecast():
-    truth = random_fields().truth.values
-    perfect = Fields(truth, truth)
+    truth = as_read(random_fields().observed.truth)
+    perfect = fields_of(truth, truth)
     for name in ("mse", "mae", "ssim", "ssim_range2"):
         np.testing.assert_allclose(score(name, perfect), FRAME_METRICS[name].best, atol=1e-12)
     assert np.isnan(score("psnr", perfect)).all()  # no error, no ratio: not defined, not infinite
@@ -108,9 +106,9 @@ def test_perfect_forecast():
 
 def test_frame_without_error_is_left_out_of_psnr():
     fields = random_fields()
-    forecast = fields.forecast.values.copy()
-    forecast[1, 2] = fields.truth.values[1, 2]
-    found = Fields(forecast, fields.truth.values)
+    forecast = as_read(fields.forecast).copy()
+    forecast[1, 2] = as_read(fields.observed.truth)[1, 2]
+    found = fields_of(forecast, as_read(fields.observed.truth))
     assert np.isnan(each("psnr", found)[1, 2]).all() and np.isnan(each("psnr", found)).sum() == 2
     rest = [0, 2, 3]
     np.testing.assert_allclose(score("psnr", found)[2], each("psnr", fields)[rest, 2].mean(axis=0))
@@ -120,7 +118,7 @@ def test_clipping():
     """What lies outside of 0..1 counts in mse and mae, and is cut off before ssim and psnr."""
     truth = np.where(np.arange(12) % 4 < 2, 1.0, 0.0) * np.ones((1, 1, 10, 12, 1)).swapaxes(3, 4)
     truth = truth.swapaxes(3, 4)
-    outside = Fields(np.where(truth > 0, 3.0, -1.0), truth)
+    outside = fields_of(np.where(truth > 0, 3.0, -1.0), truth)
     assert score("ssim", outside) == pytest.approx(1.0)
     assert np.isnan(score("psnr", outside)).all()
     assert score("mse", outside) == pytest.approx(60 * 4 + 60 * 1)

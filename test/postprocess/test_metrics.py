@@ -12,6 +12,8 @@ from video_prediction_tools.postprocess.metrics.metric import statistics_of
 from video_prediction_tools.postprocess.metrics.registry import METRICS, metrics_by_name
 from video_prediction_tools.postprocess.weights import latitude_weights, uniform_weights
 
+from .conftest import as_read, fields_of
+
 LAT = np.linspace(70.0, 40.0, 7)
 SCALE = Scale([True, True], [30.0, 20.0], LAT, np.linspace(0.0, 40.0, 9))
 
@@ -19,18 +21,19 @@ SCALE = Scale([True, True], [30.0, 20.0], LAT, np.linspace(0.0, 40.0, 9))
 def score(name: str, fields: Fields, weights: xr.DataArray) -> np.ndarray:
     """Score [lead_time, variable] by the same two steps as the program."""
     metric = METRICS[name]
-    statistics = {
-        one: one()(fields, weights).transpose("init_time", "lead_time", "variable").values
-        for one in metric.statistics
-    }
-    return metric.value(defined_means(statistics))
+    return metric.value(defined_means({one: one()(fields, weights) for one in metric.statistics}))
+
+
+def labelled(frames: np.ndarray) -> xr.DataArray:
+    """Frames [B, Tl, C, H, W] with names of their dimensions."""
+    return xr.DataArray(as_read(frames), dims=DIMS)
 
 
 def random_fields(seed: int = 1) -> Fields:
     random = np.random.default_rng(seed)
     climatology = 280.0 + random.normal(size=(11, 3, 7, 9, 2))
     truth = climatology + 3.0 * random.normal(size=(11, 3, 7, 9, 2))
-    return Fields(truth + random.normal(size=truth.shape) + 0.3, truth, climatology, SCALE)
+    return fields_of(truth + random.normal(size=truth.shape) + 0.3, truth, climatology, SCALE)
 
 
 def real_fields(shared_data) -> tuple[Fields, np.ndarray]:
@@ -44,7 +47,7 @@ def real_fields(shared_data) -> tuple[Fields, np.ndarray]:
         lat = data["latitude"].values
     truth, forecast = field[1:].reshape(59, 1, *field.shape[1:]), field[:-1].reshape(59, 1, *field.shape[1:])
     climatology = np.broadcast_to(field.mean(axis=0), truth.shape)
-    return Fields(forecast, truth, climatology), lat
+    return fields_of(forecast, truth, climatology), lat
 
 
 @pytest.fixture(params=["random, by latitude", "random, uniform", "real"])
@@ -52,7 +55,7 @@ def case(request):
     """Fields [init_time, lead_time, lat, lon, variable] and weights [lat, lon]."""
     if request.param == "real":
         fields, lat = real_fields(request.getfixturevalue("shared_data"))
-        return fields, latitude_weights(lat, fields.truth.sizes["lon"])
+        return fields, latitude_weights(lat, fields.observed.truth.shape[-1])
     weights = uniform_weights(7, 9) if "uniform" in request.param else latitude_weights(LAT, 9)
     return random_fields(), weights
 
@@ -68,7 +71,8 @@ def case(request):
 )
 def test_agrees_with_scores(case, name, theirs):
     fields, weights = case
-    expected = theirs(fields.forecast, fields.truth, weights=weights, preserve_dims=["lead_time", "variable"])
+    forecast, truth = labelled(fields.forecast), labelled(fields.observed.truth)
+    expected = theirs(forecast, truth, weights=weights, preserve_dims=["lead_time", "variable"])
     np.testing.assert_allclose(
         score(name, fields, weights), expected.transpose("lead_time", "variable"), rtol=1e-9, atol=1e-12
     )
@@ -77,8 +81,9 @@ def test_agrees_with_scores(case, name, theirs):
 def test_acc_agrees_with_scores(case):
     """`scores` knows the centred one only: of each anomaly and its negative together the mean is zero."""
     fields, weights = case
-    forecast = xr.concat([fields.forecast_anomaly, -fields.forecast_anomaly], "sign")
-    truth = xr.concat([fields.truth_anomaly, -fields.truth_anomaly], "sign")
+    observed = fields.observed
+    anomalies = (labelled(one - observed.climatology) for one in (fields.forecast, observed.truth))
+    forecast, truth = (xr.concat([one, -one], "sign") for one in anomalies)
     root = np.sqrt(weights)  # sum w f o = sum (sqrt(w) f) (sqrt(w) o)
     each = scores.continuous.correlation.pearsonr(
         forecast * root, truth * root, preserve_dims=["init_time", "lead_time", "variable"]
@@ -91,7 +96,7 @@ def hand_made() -> tuple[Fields, xr.DataArray]:
     truth = np.array([[10.0, 20.0], [12.0, 24.0]]).reshape(2, 1, 2, 1, 1)
     forecast = np.array([[11.0, 17.0], [12.0, 30.0]]).reshape(2, 1, 2, 1, 1)  # errors 1, -3 and 0, 6
     climatology = np.full_like(truth, 16.0)  # anomalies: -6, 4 and -4, 8; of the forecast: -5, 1 and -4, 14
-    return Fields(forecast, truth, climatology), latitude_weights(np.array([0.0, 60.0]), 1)
+    return fields_of(forecast, truth, climatology), latitude_weights(np.array([0.0, 60.0]), 1)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +136,12 @@ def test_weights_matter():
 
 def test_perfect_forecast():
     fields = random_fields()
-    perfect = Fields(fields.truth.values, fields.truth.values, fields.climatology.values, SCALE)
+    perfect = fields_of(
+        as_read(fields.observed.truth),
+        as_read(fields.observed.truth),
+        as_read(fields.observed.climatology),
+        SCALE,
+    )
     for name, metric in METRICS.items():
         if name in ("psnr", "spread_skill"):  # without an error, without members: not defined
             assert np.isnan(score(name, perfect, latitude_weights(LAT, 9))).all()
@@ -143,22 +153,33 @@ def test_acc_of_constant_fields():
     """Uncentred: 1 on the same side of the climatology, -1 on the other."""
     shape, weights = (1, 1, 4, 5, 1), uniform_weights(4, 5)
     climatology = np.full(shape, 280.0)
-    assert score("acc", Fields(climatology + 2, climatology + 1, climatology), weights) == pytest.approx(1.0)
-    assert score("acc", Fields(climatology - 2, climatology + 1, climatology), weights) == pytest.approx(-1.0)
+    assert score("acc", fields_of(climatology + 2, climatology + 1, climatology), weights) == pytest.approx(
+        1.0
+    )
+    assert score("acc", fields_of(climatology - 2, climatology + 1, climatology), weights) == pytest.approx(
+        -1.0
+    )
     # no anomaly at all: not defined, and no warning, no infinity
-    assert np.isnan(score("acc", Fields(climatology, climatology + 1, climatology), weights))
-    assert np.isnan(score("acc", Fields(climatology + 1, climatology, climatology), weights))
+    assert np.isnan(score("acc", fields_of(climatology, climatology + 1, climatology), weights))
+    assert np.isnan(score("acc", fields_of(climatology + 1, climatology, climatology), weights))
 
 
 def test_absent_forecast_is_left_out():
     """A product that has no forecast for an init_time is averaged over the others."""
     fields = random_fields()
-    forecast = fields.forecast.values.copy()
+    forecast = as_read(fields.forecast).copy()
     forecast[3] = np.nan
     rest = [i for i in range(11) if i != 3]
     weights = latitude_weights(LAT, 9)
-    with_gap = Fields(forecast, fields.truth.values, fields.climatology.values, SCALE)
-    without = Fields(forecast[rest], fields.truth.values[rest], fields.climatology.values[rest], SCALE)
+    with_gap = fields_of(
+        forecast, as_read(fields.observed.truth), as_read(fields.observed.climatology), SCALE
+    )
+    without = fields_of(
+        forecast[rest],
+        as_read(fields.observed.truth)[rest],
+        as_read(fields.observed.climatology)[rest],
+        SCALE,
+    )
     for name in METRICS:
         np.testing.assert_allclose(score(name, with_gap, weights), score(name, without, weights), rtol=1e-12)
 
@@ -170,9 +191,9 @@ def test_weights_with_regions():
     regions = xr.concat([whole, north / north.sum()], "region")
     statistic = METRICS["mse"].statistics[0]()
     both = statistic(fields, regions)
-    np.testing.assert_allclose(both.isel(region=0), statistic(fields, whole))
-    np.testing.assert_allclose(both.isel(region=1), statistic(fields, regions.isel(region=1)))
-    assert set(both.dims) == (set(DIMS) - {"lat", "lon"}) | {"region"}
+    np.testing.assert_allclose(both[..., 0], statistic(fields, whole))
+    np.testing.assert_allclose(both[..., 1], statistic(fields, regions.isel(region=1)))
+    assert both.shape == (11, 3, 2, 2)
 
 
 def test_metrics_by_name():

@@ -24,7 +24,7 @@ from video_prediction_tools.postprocess.scoring import (
     score,
     write_scores,
 )
-from video_prediction_tools.postprocess.sequences import choose_sequences
+from video_prediction_tools.postprocess.sequences import Batch, choose_sequences
 from video_prediction_tools.postprocess.weights import latitude_weights, uniform_weights
 
 from .conftest import CONTEXT, LEAD, StandIn
@@ -129,8 +129,9 @@ def test_acc_uses_the_valid_hour(world, tmp_path):
         def __len__(self):
             return 66
 
-        def chunks(self, size):
-            yield slice(0, 66), expected - anomaly, expected + anomaly, batch
+        def read_members(self, rows):
+            part = Batch(batch.init_times[rows], batch.valid_times[rows], batch.last_frame[rows])
+            return (expected - anomaly)[rows], (expected + anomaly)[rows], part
 
     def acc(mean):
         shifted = Climatology(climatology.covered, lambda: mean, "")

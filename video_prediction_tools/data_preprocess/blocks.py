@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from video_prediction_tools.data_preprocess.ranks import Ranks
 from video_prediction_tools.data_preprocess.restart import earlier_run, remove_strays, whole_outputs
 from video_prediction_tools.datasets import times as time
 from video_prediction_tools.datasets.observations import Observations
@@ -24,6 +23,7 @@ from video_prediction_tools.datasets.tfrecords import (
 )
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.record import OpenRecord, Record
+from video_prediction_tools.ranks import Ranks
 
 RECIPE_NAMES = {
     "sequence_length": "sequence length",

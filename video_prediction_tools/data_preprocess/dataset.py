@@ -19,7 +19,6 @@ import numpy as np
 
 from video_prediction_tools.data_preprocess import source
 from video_prediction_tools.data_preprocess.fill import Fill, has_missing, refuse
-from video_prediction_tools.data_preprocess.ranks import Ranks
 from video_prediction_tools.data_preprocess.region import Region, choose_region
 from video_prediction_tools.data_preprocess.restart import earlier_run, remove_strays, whole_outputs
 from video_prediction_tools.datasets import split as data_split
@@ -31,6 +30,7 @@ from video_prediction_tools.metadata.files import netcdf_errors_as_os_errors, wh
 from video_prediction_tools.metadata.names import DataName, constants_file, month_pickle
 from video_prediction_tools.metadata.record import OpenRecord, Record
 from video_prediction_tools.metadata.variables import Variable, variable, variables
+from video_prediction_tools.ranks import Ranks
 
 RECIPE_NAMES = {
     "years": "choice of years",

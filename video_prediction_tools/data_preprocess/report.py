@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from video_prediction_tools.data_preprocess.ranks import Ranks
 from video_prediction_tools.data_preprocess.region import degrees
 from video_prediction_tools.datasets import times as time
 from video_prediction_tools.datasets.statistics import VariableStatistics
 from video_prediction_tools.datasets.tfrecords import SPLITS
 from video_prediction_tools.metadata.record import OpenRecord
 from video_prediction_tools.progress import say
+from video_prediction_tools.ranks import Ranks
 
 if TYPE_CHECKING:  # preprocess 2 does not need what preprocess 1 imports, and the other way round
     from video_prediction_tools.data_preprocess.blocks import Plan as BlockPlan

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from video_prediction_tools.data_preprocess.ranks import Ranks
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import TEMPORARY_SUFFIX
 from video_prediction_tools.metadata.record import OpenRecord, Record, find_record
+from video_prediction_tools.ranks import Ranks
 
 
 def earlier_run(

@@ -5,11 +5,11 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from video_prediction_tools.data_preprocess.ranks import Ranks
 from video_prediction_tools.main_scripts.program import Parser
 from video_prediction_tools.main_scripts.program_on_ranks import run_on_ranks
 from video_prediction_tools.metadata.record import require_done, running
 from video_prediction_tools.progress import progress, say
+from video_prediction_tools.ranks import Ranks
 
 PROGRAM = Path(__file__).name
 

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, redirect_stderr
 
-from video_prediction_tools.data_preprocess.ranks import Ranks, find_ranks
 from video_prediction_tools.errors import EXIT_FAILED, InputError
 from video_prediction_tools.main_scripts.program import run
+from video_prediction_tools.ranks import Ranks, find_ranks
 
 
 def run_on_ranks(

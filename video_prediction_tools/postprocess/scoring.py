@@ -19,12 +19,13 @@ from video_prediction_tools.postprocess.bootstrap import MovingBlocks, defined_m
 from video_prediction_tools.postprocess.climatology import Climatology
 from video_prediction_tools.postprocess.forecasts import ForecastFile
 from video_prediction_tools.postprocess.metrics.errors import AbsoluteError, Error, SquaredError
-from video_prediction_tools.postprocess.metrics.fields import Fields, Scale
+from video_prediction_tools.postprocess.metrics.fields import Fields, Observed, Scale
 from video_prediction_tools.postprocess.metrics.metric import Metric, Statistic, quotient, statistics_of
 from video_prediction_tools.postprocess.metrics.profiles import Profile
 from video_prediction_tools.postprocess.metrics.registry import METRICS
 from video_prediction_tools.postprocess.protocol import WEATHER, Protocol
 from video_prediction_tools.progress import progress
+from video_prediction_tools.ranks import Ranks
 
 ADDITIVE = (Error, AbsoluteError, SquaredError)  # the statistics that parts of the area have
 OVER_LEADS = "mean"  # in place of the lead step in the rows of the mean over all of them
@@ -52,12 +53,34 @@ class Reduction:
     regions: xr.DataArray | None = None
 
 
+@dataclass(frozen=True)
+class Part:
+    """What some init_times, one behind the other, are reduced to.
+
+    Arguments:
+        grid_mean: [product, statistic, variable, init_time, lead_time].
+        region_mean: [product, statistic, variable, init_time, lead_time, region], or None.
+        sums: of the model's maps and profiles by name, over the init_times.
+    """
+
+    grid_mean: np.ndarray
+    region_mean: np.ndarray | None
+    sums: "dict[str, Sum]"
+
+
+# Sums over init_times are made of sums over so many each: added in another order they would be rounded differently, and
+# the ranks have to share out the work somehow.
+INIT_TIMES_A_PART = 128
+ERROR_MAP, SQUARED_ERROR_MAP = "error_map", "squared_error_map"
+
+
 def reduce_forecasts(
     forecasts: ForecastFile,
     model: str,
     baselines: Sequence[Baseline],
     reduction: Reduction,
-    chunk: int = 32,
+    chunk: int = 8,
+    ranks: Ranks | None = None,
 ) -> xr.Dataset:
     """Reduce every forecast of every product to its statistics.
 
@@ -67,6 +90,7 @@ def reduce_forecasts(
         baselines: the other products.
         reduction: what to work out.
         chunk: forecasts in memory at a time, members counted one by one; the result does not depend on it.
+        ranks: that share the work; the result does not depend on how many, and all of them get it.
 
     Returns:
         `grid_mean` [product, statistic, variable, init_time, lead_time], NaN where a product has no forecast;
@@ -74,53 +98,79 @@ def reduce_forecasts(
         profiles [variable, lead_time, <axis>], likewise; with regions `region_mean` [product, region_statistic,
         variable, init_time, lead_time, region].
     """
-    products = [model, *(baseline.name for baseline in baselines)]
-    grid, leads, number = forecasts.grid, len(forecasts.lead_hours), len(forecasts)
-    members = forecasts.members or 1
+    ranks = ranks or Ranks()
+    number = len(forecasts)
+    starts = range(0, number, INIT_TIMES_A_PART)
+    rows = [range(start, min(start + INIT_TIMES_A_PART, number)) for start in starts]
+    chunk = max(1, chunk // (forecasts.members or 1))
+    with progress("scores", number, enabled=ranks.is_first) as advance:
+        parts = ranks.share_out(
+            rows,
+            lambda part: _reduce_part(forecasts, part, baselines, reduction, chunk),
+            lambda done: advance(sum(len(part) for part, _ in done)),
+        )
+    return _joined(parts, forecasts, [model, *(one.name for one in baselines)], reduction)
+
+
+def _reduce_part(
+    forecasts: ForecastFile,
+    rows: range,
+    baselines: Sequence[Baseline],
+    reduction: Reduction,
+    chunk: int,
+) -> Part:
+    """Reduce the forecasts of some init_times, a chunk at a time."""
     statistics, weights, regions = reduction.statistics, reduction.weights, reduction.regions
-    result = np.full((len(products), len(statistics), len(grid.variables), number, leads), np.nan)
-    of_regions = (
+    shape = (len(forecasts.grid.variables), len(rows), len(forecasts.lead_hours))
+    grid_mean = np.full((1 + len(baselines), len(statistics), *shape), np.nan)
+    region_mean = (
         None
         if regions is None
-        else np.full((len(products), len(ADDITIVE), *result.shape[2:], regions.sizes["region"]), np.nan)
+        else np.full((1 + len(baselines), len(ADDITIVE), *shape, regions.sizes["region"]), np.nan)
     )
-    space = (leads, len(grid.lat), len(grid.lon), len(grid.variables))
-    error, squared = RunningMean(space), RunningMean(space)
-    profiles = {
-        profile: RunningMean((leads, len(grid.variables), len(profile.coordinate(reduction.scale, members))))
-        for profile in reduction.profiles
-    }
-    with progress("scores", number) as advance:
-        for rows, forecast, truth, batch in forecasts.chunks(max(1, chunk // members)):
-            expected = reduction.climatology.at(batch.valid_times) if reduction.climatology else None
-            for place, product in enumerate(products):
-                made = baselines[place - 1].forecast(batch) if place else forecast
-                fields = Fields(made, truth, expected, reduction.scale, batch.init_times)
-                for index, statistic in enumerate(statistics):
-                    values = statistic()(fields, weights).transpose("variable", "init_time", "lead_time")
-                    result[place, index, :, rows] = values
-                if of_regions is not None:
-                    for index, statistic in enumerate(ADDITIVE):
-                        values = statistic()(fields, regions)
-                        of_regions[place, index, :, rows] = values.transpose(
-                            "variable", "init_time", "lead_time", "region"
-                        )
-                if product == model:
-                    error.add(fields.error.values)
-                    squared.add(fields.error.values**2)
-                    for profile, mean in profiles.items():
-                        mean.add(profile(fields, weights))
-            advance(len(batch.init_times))
-    maps = ("lead_time", "lat", "lon", "variable")
+    sums: dict[str, Sum] = {}
+    for start in range(0, len(rows), chunk):
+        here = slice(start, min(start + chunk, len(rows)))
+        forecast, truth, batch = forecasts.read_members(slice(rows[here][0], rows[here][-1] + 1))
+        expected = reduction.climatology.at(batch.valid_times) if reduction.climatology else None
+        observed = Observed(truth, expected, reduction.scale, batch.init_times)
+        for place in range(1 + len(baselines)):
+            fields = Fields(baselines[place - 1].forecast(batch) if place else forecast, observed)
+            for index, statistic in enumerate(statistics):
+                grid_mean[place, index, :, here] = np.moveaxis(statistic()(fields, weights), 2, 0)
+            if region_mean is not None:
+                for index, statistic in enumerate(ADDITIVE):
+                    region_mean[place, index, :, here] = np.moveaxis(statistic()(fields, regions), 2, 0)
+            if place == 0:
+                of_model = {ERROR_MAP: fields.error, SQUARED_ERROR_MAP: fields.squared_error}
+                of_model |= {profile.name: profile(fields, weights) for profile in reduction.profiles}
+                for name, values in of_model.items():
+                    sums.setdefault(name, Sum.nothing(values.shape[1:])).add(values)
+    return Part(grid_mean, region_mean, sums)
+
+
+def _joined(
+    parts: Sequence[Part], forecasts: ForecastFile, products: list[str], reduction: Reduction
+) -> xr.Dataset:
+    """Put the parts together."""
+    grid, means = forecasts.grid, {}
+    for name, first in parts[0].sums.items():
+        total = Sum.nothing(first.total.shape)
+        for part in parts:
+            total.join(part.sums[name])
+        means[name] = np.moveaxis(total.mean(), 1, 0)  # variable first
+    maps = ("variable", "lead_time", "lat", "lon")
     reduced = xr.Dataset(
         {
-            "grid_mean": (("product", "statistic", "variable", "init_time", "lead_time"), result),
-            "error_map": xr.DataArray(error.value(), dims=maps).transpose("variable", ...),
-            "squared_error_map": xr.DataArray(squared.value(), dims=maps).transpose("variable", ...),
+            "grid_mean": (
+                ("product", "statistic", "variable", "init_time", "lead_time"),
+                np.concatenate([part.grid_mean for part in parts], axis=3),
+            ),
+            **{name: (maps, means[name]) for name in (ERROR_MAP, SQUARED_ERROR_MAP)},
         },
         {
             "product": products,
-            "statistic": [one.__name__ for one in statistics],
+            "statistic": [one.__name__ for one in reduction.statistics],
             "variable": list(grid.variables),
             "init_time": forecasts.init_times,
             "lead_time": forecasts.lead_hours,
@@ -128,40 +178,58 @@ def reduce_forecasts(
             "lon": grid.lon,
         },
     )
-    for profile, mean in profiles.items():
-        reduced = reduced.assign_coords({profile.axis: profile.coordinate(reduction.scale, members)})
-        reduced[profile.name] = (("variable", "lead_time", profile.axis), np.moveaxis(mean.value(), 1, 0))
+    for profile in reduction.profiles:
+        axis = profile.coordinate(reduction.scale, forecasts.members or 1)
+        reduced = reduced.assign_coords({profile.axis: axis})
+        reduced[profile.name] = (("variable", "lead_time", profile.axis), means[profile.name])
         reduced[profile.name].attrs["long_name"] = profile.long_name
         reduced[profile.axis].attrs = {"long_name": profile.axis_name, "units": profile.axis_units}
-    if of_regions is not None:
+    if reduction.regions is not None:
         reduced = reduced.assign_coords(
-            region=regions["region"].values, region_statistic=[one.__name__ for one in ADDITIVE]
+            region=reduction.regions["region"].values, region_statistic=[one.__name__ for one in ADDITIVE]
         )
         dims = ("product", "region_statistic", "variable", "init_time", "lead_time", "region")
-        reduced["region_mean"] = (dims, of_regions)
+        reduced["region_mean"] = (dims, np.concatenate([part.region_mean for part in parts], axis=3))
     return reduced
 
 
-class RunningMean:
-    """Mean over init_time of arrays that come in chunks, without NaN; NaN where nothing is left.
+@dataclass
+class Sum:
+    """Sum of arrays, without NaN.
 
     Arguments:
-        shape: of one array.
+        total: of what is there.
+        number: how many are there at each place.
     """
 
-    def __init__(self, shape: tuple[int, ...]):
-        self.total, self.number = np.zeros(shape), np.zeros(shape)
+    total: np.ndarray
+    number: np.ndarray
+
+    @classmethod
+    def nothing(cls, shape: tuple[int, ...]) -> "Sum":
+        """Return the sum of no arrays of a shape."""
+        return cls(np.zeros(shape), np.zeros(shape, np.int64))
 
     def add(self, values: np.ndarray) -> None:
         """Add arrays [B, ..]."""
+        whole = np.isfinite(values).all()
         # one by one: a sum over the chunk would be rounded differently for other chunks
         for one in values:
-            present = np.isfinite(one)
-            self.total += np.where(present, one, 0.0)
-            self.number += present
+            if whole:
+                self.total += one
+                self.number += 1
+            else:
+                present = np.isfinite(one)
+                self.total += np.where(present, one, 0.0)
+                self.number += present
 
-    def value(self) -> np.ndarray:
-        """Return the mean."""
+    def join(self, other: "Sum") -> None:
+        """Add another sum."""
+        self.total += other.total
+        self.number += other.number
+
+    def mean(self) -> np.ndarray:
+        """Return the mean, NaN where nothing is there."""
         return quotient(self.total, self.number)
 
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from video_prediction_tools.data_preprocess import blocks
 from video_prediction_tools.data_preprocess.moving_mnist.plan import RECIPE_NAMES, Plan
-from video_prediction_tools.data_preprocess.ranks import Ranks
 from video_prediction_tools.data_preprocess.report import arguments
 from video_prediction_tools.data_preprocess.restart import earlier_run, whole_outputs
 from video_prediction_tools.datasets import times as time
@@ -24,6 +23,7 @@ from video_prediction_tools.datasets.tfrecords import DIRECTORY, SPLITS, Block, 
 from video_prediction_tools.metadata.files import whole_file, write_json
 from video_prediction_tools.metadata.record import OpenRecord, running
 from video_prediction_tools.progress import progress, say
+from video_prediction_tools.ranks import Ranks
 
 VARIABLE = "digits"
 DESCRIPTION = "sequences.json"

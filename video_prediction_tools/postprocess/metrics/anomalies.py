@@ -2,8 +2,16 @@
 
 import numpy as np
 
-from video_prediction_tools.postprocess.metrics.fields import area_mean
+from video_prediction_tools.postprocess.metrics.fields import Observed, area_mean
 from video_prediction_tools.postprocess.metrics.metric import Metric, Statistic
+
+
+def _anomaly_of_truth(observed: Observed) -> np.ndarray:
+    return observed.truth - observed.climatology
+
+
+def _squared_anomaly_of_truth(observed: Observed) -> np.ndarray:
+    return observed.once(_anomaly_of_truth) ** 2
 
 
 class AnomalyCorrelation(Statistic):
@@ -18,10 +26,15 @@ class AnomalyCorrelation(Statistic):
 
     def __call__(self, fields, weights):
         """Return it, [init_time, lead_time, variable, ..]."""
-        present = fields.error.notnull()  # the same points in all three sums
-        forecast, truth = fields.forecast_anomaly.where(present), fields.truth_anomaly.where(present)
-        square = area_mean(forecast**2, weights) * area_mean(truth**2, weights)
-        return area_mean(forecast * truth, weights) / np.sqrt(square.where(square > 0.0))
+        observed = fields.observed
+        truth, of_truth = observed.once(_anomaly_of_truth), observed.once(_squared_anomaly_of_truth)
+        forecast = fields.forecast - observed.climatology
+        absent = np.isnan(fields.error)
+        if absent.any():  # the same points in all three sums
+            forecast = np.where(absent, np.nan, forecast)
+            truth, of_truth = np.where(absent, np.nan, truth), np.where(absent, np.nan, of_truth)
+        square = area_mean(forecast * forecast, weights) * area_mean(of_truth, weights)
+        return area_mean(forecast * truth, weights) / np.sqrt(np.where(square > 0.0, square, np.nan))
 
 
 class AnomalyCorrelationCoefficient(Metric):

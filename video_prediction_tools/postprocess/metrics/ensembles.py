@@ -15,15 +15,14 @@ class FairCRPS(Statistic):
 
     def __call__(self, fields, weights):
         """Return it, [init_time, lead_time, variable, ..]."""
-        if fields.members is None or fields.members.sizes["member"] < 2:
-            return area_mean(abs(fields.error), weights)
-        ordered = np.sort(fields.members.values, axis=2)
-        number = ordered.shape[2]
+        if fields.members is None or len(fields.members) < 2:
+            return area_mean(np.abs(fields.error), weights)
+        ordered, number = np.sort(fields.members, axis=0), len(fields.members)
         # of ordered members, half the sum of all differences is sum_k (2k - M - 1) x_(k), k from 1
         factors = (2.0 * np.arange(1, number + 1) - number - 1) / (number * (number - 1))
-        between = np.einsum("itmyxc,m->ityxc", ordered, factors)
-        skill = np.abs(ordered - fields.truth.values[:, :, np.newaxis]).mean(axis=2)
-        return area_mean(fields.truth.copy(data=skill - between), weights)
+        between = sum(factor * one for factor, one in zip(factors, ordered, strict=True))
+        skill = np.abs(ordered - fields.observed.truth).mean(axis=0)
+        return area_mean(skill - between, weights)
 
 
 class EnsembleVariance(Statistic):
@@ -34,10 +33,11 @@ class EnsembleVariance(Statistic):
 
     def __call__(self, fields, weights):
         """Return it, [init_time, lead_time, variable, ..]."""
-        if fields.members is None or fields.members.sizes["member"] < 2:
-            return area_mean(fields.error, weights) * np.nan
-        number = fields.members.sizes["member"]
-        variance = fields.members.var("member", ddof=1).where(fields.truth.notnull())
+        if fields.members is None or len(fields.members) < 2:
+            return np.full(fields.observed.truth.shape[:3], np.nan)
+        number = len(fields.members)
+        variance = fields.members.var(axis=0, ddof=1)
+        variance[np.isnan(fields.observed.truth)] = np.nan
         return area_mean((number + 1) / number * variance, weights)
 
 

@@ -24,7 +24,7 @@ class AbsoluteError(Statistic):
 
     def __call__(self, fields, weights):
         """Return it, [init_time, lead_time, variable, ..]."""
-        return area_mean(abs(fields.error), weights)
+        return area_mean(np.abs(fields.error), weights)
 
 
 class SquaredError(Statistic):
@@ -32,7 +32,7 @@ class SquaredError(Statistic):
 
     def __call__(self, fields, weights):
         """Return it, [init_time, lead_time, variable, ..]."""
-        return area_mean(fields.error**2, weights)
+        return area_mean(fields.squared_error, weights)
 
 
 def squared(unit: str) -> str:

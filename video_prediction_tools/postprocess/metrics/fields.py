@@ -1,15 +1,21 @@
-"""Forecasts beside the truth, as the statistics see them."""
+"""Forecasts beside the truth, as the statistics see them.
 
-from collections.abc import Sequence
+Inside this package fields are arrays [init_time, lead_time, variable, lat, lon], short [B, Tl, C, H, W], in double
+precision (sums of squares over a large grid lose digits in single precision): a frame's numbers lie together in memory.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
 
-DIMS = ("init_time", "lead_time", "lat", "lon", "variable")
+DIMS = ("init_time", "lead_time", "lat", "lon", "variable")  # of what is read from files
 MEMBER_DIMS = ("init_time", "lead_time", "member", "lat", "lon", "variable")
 _FREEZING = 273.15  # K
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -29,87 +35,142 @@ class Scale:
     lon: np.ndarray
 
 
-class Fields:
-    """Forecasts of some init_times with what they are compared to, in physical units; a copy in double precision.
+class _Worked:
+    """Something that results are worked out of, each of them once, however many statistics ask for it."""
+
+    def __init__(self):
+        self._results: dict[Callable, Any] = {}
+
+    def once(self, work: Callable[[Any], Result]) -> Result:
+        """Return what a function makes of this."""
+        if work not in self._results:
+            self._results[work] = work(self)
+        return self._results[work]
+
+
+class Observed(_Worked):
+    """What forecasts of some init_times are compared to, the same for all products; a copy in double precision.
 
     Arguments:
-        forecast: [B, Tl, H, W, C], or an ensemble [B, Tl, M, H, W, C]; one that is absent is NaN everywhere.
-        truth: [B, Tl, H, W, C]; NaN where it is not known.
+        truth: [B, Tl, H, W, C], physical units; NaN where it is not known.
         climatology: mean of the month and hour of the *valid* time (init_time + lead time), like `truth`, or None.
         scale: for the statistics that need it.
         labels: what tells the init_times apart, [B]; seed of what is random (ties of ranks).
+
+    Attributes:
+        truth, climatology: [B, Tl, C, H, W].
     """
 
     def __init__(
         self,
-        forecast: np.ndarray,
         truth: np.ndarray,
         climatology: np.ndarray | None = None,
         scale: Scale | None = None,
         labels: Sequence[int] | None = None,
     ):
-        # double precision: sums of squares over a large grid lose digits in single precision
-        forecast = np.asarray(forecast, np.float64)
-        self.members = xr.DataArray(forecast, dims=MEMBER_DIMS) if forecast.ndim == 6 else None
-        mean = forecast if self.members is None else forecast.mean(axis=2)
-        self.forecast, self.truth = xr.DataArray(mean, dims=DIMS), _labelled(truth)
-        self.climatology = None if climatology is None else _labelled(climatology)
+        super().__init__()
+        self.truth = _frames(truth)
+        self.climatology = None if climatology is None else _frames(climatology)
         self.scale = scale
-        self.labels = range(len(forecast)) if labels is None else labels
-
-    @cached_property
-    def error(self) -> xr.DataArray:
-        """Forecast (ensemble mean) minus truth."""
-        return self.forecast - self.truth
-
-    @cached_property
-    def forecast_anomaly(self) -> xr.DataArray:
-        """Forecast (ensemble mean) minus climatology."""
-        return self.forecast - self.climatology
-
-    @cached_property
-    def truth_anomaly(self) -> xr.DataArray:
-        """Truth minus climatology."""
-        return self.truth - self.climatology
+        self.labels = range(len(self.truth)) if labels is None else labels
 
     @property
-    def singles(self) -> list[xr.DataArray]:
+    def smallest_side(self) -> int:
+        """Return the number of rows or of columns, whichever is less."""
+        return min(self.truth.shape[-2:])
+
+
+class Fields(_Worked):
+    """Forecasts of one product, with what they are compared to; a copy in double precision.
+
+    Arguments:
+        forecast: [B, Tl, H, W, C], or an ensemble [B, Tl, M, H, W, C]; one that is absent is NaN everywhere.
+        observed: of the same init_times and lead times.
+
+    Attributes:
+        forecast: [B, Tl, C, H, W], of an ensemble its mean.
+        members: [M, B, Tl, C, H, W], or None.
+    """
+
+    def __init__(self, forecast: np.ndarray, observed: Observed):
+        super().__init__()
+        self.observed = observed
+        frames = _frames(forecast)
+        is_ensemble = frames.ndim == 6
+        self.members = np.ascontiguousarray(np.moveaxis(frames, 2, 0)) if is_ensemble else None
+        self.forecast = frames.mean(axis=2) if is_ensemble else frames
+
+    @property
+    def error(self) -> np.ndarray:
+        """Forecast (ensemble mean) minus truth."""
+        return self.once(_error)
+
+    @property
+    def squared_error(self) -> np.ndarray:
+        """Its square."""
+        return self.once(_squared_error)
+
+    @property
+    def singles(self) -> Sequence[np.ndarray]:
         """The members one by one (of a deterministic forecast itself): what is judged as a field, not as a mean."""
-        return [self.forecast] if self.members is None else list(self.members.transpose("member", ...))
-
-    @cached_property
-    def frost(self) -> xr.DataArray:
-        """Truth below freezing: 1 or 0, NaN where it is not known or the variable is no temperature."""
-        return self.is_frost(self.truth)
-
-    def is_frost(self, values: xr.DataArray) -> xr.DataArray:
-        """Say where values are below freezing: 1 or 0, NaN where they are absent or no temperatures in kelvin."""
-        known = np.isfinite(values) & xr.DataArray(np.asarray(self.scale.temperature, bool), dims="variable")
-        return (values < _FREEZING).astype(np.float64).where(known)
+        return [self.forecast] if self.members is None else self.members
 
 
-def _labelled(values: np.ndarray) -> xr.DataArray:
-    return xr.DataArray(np.asarray(values, np.float64), dims=DIMS)
+def _frames(values: np.ndarray) -> np.ndarray:
+    """Copy [.., H, W, C] to [.., C, H, W] in double precision."""
+    return np.array(np.moveaxis(values, -1, -3), np.float64, order="C")
 
 
-def area_mean(values: xr.DataArray, weights: xr.DataArray) -> xr.DataArray:
-    """Return the weighted mean (or with weights of 1 the sum) over the grid, [init_time, lead_time, variable, ..].
+def _error(fields: Fields) -> np.ndarray:
+    return fields.forecast - fields.observed.truth
+
+
+def _squared_error(fields: Fields) -> np.ndarray:
+    return fields.error * fields.error
+
+
+def is_frost(values: np.ndarray, scale: Scale) -> np.ndarray:
+    """Say where values [.., C, H, W] are below freezing: 1 or 0, NaN where absent or no temperatures in kelvin."""
+    frost = (values < _FREEZING).astype(np.float64)
+    frost[np.isnan(values)] = np.nan
+    frost[..., ~np.asarray(scale.temperature, bool), :, :] = np.nan
+    return frost
+
+
+def observed_frost(observed: Observed) -> np.ndarray:
+    """Return where the truth is below freezing, see `is_frost`."""
+    return is_frost(observed.truth, observed.scale)
+
+
+def area_mean(values: np.ndarray, weights: xr.DataArray | np.ndarray) -> np.ndarray:
+    """Return the weighted mean (or with weights of 1 the sum) over the grid, [.., H, W] -> [..] (or [.., region]).
 
     Where some points are NaN, the others stand for them: their weights are scaled to the sum of all. Where all are,
     it is NaN.
+
+    Arguments:
+        values: [.., H, W].
+        weights: [H, W] or [region, H, W].
     """
-    whole = xr.dot(values, weights, dim=("lat", "lon"))
-    if not np.isnan(whole.values).any():
+    weights = np.asarray(weights)
+    whole = _weighted_sum(values, weights)
+    if not np.isnan(whole).any():
         return whole
-    present = values.notnull()
-    part = xr.dot(present.astype(np.float64), weights, dim=("lat", "lon"))
-    share = part / weights.sum(("lat", "lon"))
-    return xr.dot(values.where(present, 0.0), weights, dim=("lat", "lon")) / share.where(part > 0.0)
+    present = np.isfinite(values)
+    part = _weighted_sum(present.astype(np.float64), weights)
+    share = np.where(part > 0.0, part / weights.sum(axis=(-2, -1)), np.nan)
+    return _weighted_sum(np.where(present, values, 0.0), weights) / share
+
+
+def _weighted_sum(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    if weights.ndim > 2:
+        return np.stack([_weighted_sum(values, region) for region in weights], axis=-1)
+    # not a matrix product: that would be rounded differently for another number of frames
+    frames = values.reshape(-1, weights.size)
+    return np.einsum("fp,p->f", frames, weights.ravel()).reshape(values.shape[:-2])
 
 
 def frame_mean(values: np.ndarray) -> np.ndarray:
-    """Return the mean over the grid, all points alike: [B, Tl, H, W, C] -> [B, Tl, C]; NaN for an empty grid."""
-    # a frame's numbers lie together, so that their order of addition does not depend on how many frames there are
-    frames = np.ascontiguousarray(np.moveaxis(values, -1, 2))
-    rows = frames.reshape(*frames.shape[:3], frames.shape[3] * frames.shape[4])
+    """Return the mean over the grid, all points alike: [.., H, W] -> [..]; NaN for an empty grid."""
+    rows = values.reshape(*values.shape[:-2], values.shape[-2] * values.shape[-1])
     return rows.mean(axis=-1) if rows.shape[-1] else np.full(rows.shape[:-1], np.nan)

@@ -1,10 +1,9 @@
 """fss: is it warm (or wet, or cloudy) in the right neighbourhood?"""
 
 import numpy as np
-import xarray as xr
 from scipy.ndimage import uniform_filter
 
-from video_prediction_tools.postprocess.metrics.fields import Fields, frame_mean
+from video_prediction_tools.postprocess.metrics.fields import Fields, Observed, frame_mean
 from video_prediction_tools.postprocess.metrics.metric import Metric, Statistic, quotient
 
 NEIGHBOURHOOD = 5  # grid points, side of the square
@@ -15,29 +14,29 @@ def event_fractions(values: np.ndarray, threshold: np.ndarray) -> np.ndarray:
     """Return the share of points above a threshold in each neighbourhood that fits into the field.
 
     Arguments:
-        values: [B, Tl, H, W, C].
-        threshold: [B, Tl, 1, 1, C].
+        values: [.., H, W].
+        threshold: [.., 1, 1].
 
     Returns:
-        [B, Tl, H - 4, W - 4, C].
+        [.., H - 4, W - 4]; NaN where a value is missing.
     """
-    known = np.isfinite(values) & np.isfinite(threshold)
-    event = np.where(known, values > threshold, np.nan).astype(np.float64)
+    event = (values > threshold).astype(np.float64)
+    event[np.isnan(values) | np.isnan(threshold)] = np.nan
     inside = slice(NEIGHBOURHOOD // 2, -(NEIGHBOURHOOD // 2))
-    return uniform_filter(event, size=(1, 1, NEIGHBOURHOOD, NEIGHBOURHOOD, 1))[:, :, inside, inside]
+    return uniform_filter(event, size=NEIGHBOURHOOD, axes=(-2, -1))[..., inside, inside]
 
 
-def _fractions(fields: Fields) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return the fractions of the single forecasts and of the truth."""
-    truth = fields.truth.values
-    threshold = np.quantile(truth, EVENT, axis=(2, 3), keepdims=True)
-    return [event_fractions(one.values, threshold) for one in fields.singles], event_fractions(
-        truth, threshold
-    )
+def _threshold(observed: Observed) -> np.ndarray:
+    return np.quantile(observed.truth, EVENT, axis=(-2, -1), keepdims=True)
 
 
-def _over_grid(values: np.ndarray) -> xr.DataArray:
-    return xr.DataArray(frame_mean(values), dims=("init_time", "lead_time", "variable"))
+def _fractions_of_truth(observed: Observed) -> np.ndarray:
+    return event_fractions(observed.truth, observed.once(_threshold))
+
+
+def _fractions_of_singles(fields: Fields) -> list[np.ndarray]:
+    threshold = fields.observed.once(_threshold)
+    return [event_fractions(one, threshold) for one in fields.singles]
 
 
 class FractionsError(Statistic):
@@ -45,8 +44,9 @@ class FractionsError(Statistic):
 
     def __call__(self, fields, weights):
         """Return it, [init_time, lead_time, variable]; the weights are not used."""
-        forecasts, truth = _fractions(fields)
-        return _over_grid(np.mean([(one - truth) ** 2 for one in forecasts], axis=0))
+        truth = fields.observed.once(_fractions_of_truth)
+        each = [frame_mean((one - truth) ** 2) for one in fields.once(_fractions_of_singles)]
+        return np.mean(each, axis=0)
 
 
 class FractionsReference(Statistic):
@@ -54,8 +54,9 @@ class FractionsReference(Statistic):
 
     def __call__(self, fields, weights):
         """Return it, [init_time, lead_time, variable]; the weights are not used."""
-        forecasts, truth = _fractions(fields)
-        return _over_grid(np.mean([one**2 + truth**2 for one in forecasts], axis=0))
+        truth = fields.observed.once(_fractions_of_truth)
+        each = [frame_mean(one**2 + truth**2) for one in fields.once(_fractions_of_singles)]
+        return np.mean(each, axis=0)
 
 
 class FractionsSkillScore(Metric):

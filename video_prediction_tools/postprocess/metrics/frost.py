@@ -4,44 +4,56 @@ Of an ensemble hits, misses and false alarms are means over its members; brier j
 a probability. Source of the scores of the contingency table: Wilks (2019), chapter 9.
 """
 
-from video_prediction_tools.postprocess.metrics.fields import Fields, area_mean
+import numpy as np
+
+from video_prediction_tools.postprocess.metrics.fields import Fields, area_mean, is_frost, observed_frost
 from video_prediction_tools.postprocess.metrics.metric import Metric, Statistic, quotient
 
 
-def _mean_over_members(fields: Fields, of_member) -> object:
-    return sum(of_member(fields.is_frost(one)) for one in fields.singles) / len(fields.singles)
+def _forecast_frost(fields: Fields) -> np.ndarray:
+    """Return the share of members with frost [B, Tl, C, H, W]."""
+    each = (is_frost(one, fields.observed.scale) for one in fields.singles)
+    return sum(each) / len(fields.singles)
+
+
+def _pair(fields: Fields) -> tuple[np.ndarray, np.ndarray]:
+    return fields.once(_forecast_frost), fields.observed.once(observed_frost)
 
 
 class FrostHits(Statistic):
     """Share of the area with frost both forecast and observed, a [1]."""
 
     def __call__(self, fields, weights):
-        """Return it, [init_time, lead_time, variable, ..]."""
-        return area_mean(_mean_over_members(fields, lambda frost: frost * fields.frost), weights)
+        """Return it, [init_time, lead_time, variable]."""
+        forecast, truth = _pair(fields)
+        return area_mean(forecast * truth, weights)
 
 
 class FrostFalseAlarms(Statistic):
     """Share of the area with frost forecast and not observed, b [1]."""
 
     def __call__(self, fields, weights):
-        """Return it, [init_time, lead_time, variable, ..]."""
-        return area_mean(_mean_over_members(fields, lambda frost: frost * (1.0 - fields.frost)), weights)
+        """Return it, [init_time, lead_time, variable]."""
+        forecast, truth = _pair(fields)
+        return area_mean(forecast * (1.0 - truth), weights)
 
 
 class FrostMisses(Statistic):
     """Share of the area with frost observed and not forecast, c [1]."""
 
     def __call__(self, fields, weights):
-        """Return it, [init_time, lead_time, variable, ..]."""
-        return area_mean(_mean_over_members(fields, lambda frost: (1.0 - frost) * fields.frost), weights)
+        """Return it, [init_time, lead_time, variable]."""
+        forecast, truth = _pair(fields)
+        return area_mean((1.0 - forecast) * truth, weights)
 
 
 class FrostProbabilityError(Statistic):
     """Squared error of the share of members with frost as its probability: sum_yx w (p - o)^2 [1]."""
 
     def __call__(self, fields, weights):
-        """Return it, [init_time, lead_time, variable, ..]."""
-        return area_mean((_mean_over_members(fields, lambda frost: frost) - fields.frost) ** 2, weights)
+        """Return it, [init_time, lead_time, variable]."""
+        forecast, truth = _pair(fields)
+        return area_mean((forecast - truth) ** 2, weights)
 
 
 class _FrostMetric(Metric):

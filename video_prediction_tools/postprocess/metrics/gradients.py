@@ -1,28 +1,43 @@
 """gradient_ratio: are the forecast's fields as sharp as the observed ones?"""
 
 import numpy as np
-import xarray as xr
 
-from video_prediction_tools.postprocess.metrics.fields import Fields, area_mean
+from video_prediction_tools.postprocess.metrics.fields import Observed, Scale, area_mean
 from video_prediction_tools.postprocess.metrics.metric import Metric, Statistic
 
 EARTH_RADIUS = 6371.0  # km
 
 
-def horizontal_gradient(values: xr.DataArray, lat: np.ndarray, lon: np.ndarray) -> xr.DataArray:
+def horizontal_gradient(values: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
     """Return the amount of the horizontal gradient [unit of the variable / km], central differences.
 
     sqrt( (1 / (R cos(phi)) df/dlambda)^2 + (1/R df/dphi)^2 ), one-sided at the edges.
+
+    Arguments:
+        values: [.., H, W].
+        lat, lon: degrees north [H] and east [W].
     """
-    axes = [values.get_axis_num(dim) for dim in ("lat", "lon")]
-    north, east = np.gradient(values.values, np.deg2rad(lat), np.deg2rad(lon), axis=axes)
-    shrink = xr.DataArray(np.cos(np.deg2rad(lat)), dims="lat")
-    north, east = values.copy(data=north), values.copy(data=east) / shrink
-    return np.hypot(north, east) / EARTH_RADIUS
+    phi, lam = np.deg2rad(lat), np.deg2rad(lon)
+    north, east = np.gradient(values, _spacing(phi), _spacing(lam), axis=(-2, -1))
+    east /= np.cos(phi)[:, np.newaxis]
+    return np.sqrt(north * north + east * east) / EARTH_RADIUS
 
 
-def _sharpness(values: xr.DataArray, fields: Fields, weights: xr.DataArray) -> xr.DataArray:
-    return area_mean(horizontal_gradient(values, fields.scale.lat, fields.scale.lon), weights)
+def _spacing(coordinate: np.ndarray) -> np.ndarray | float:
+    """Return the spacing of a regular coordinate, of which differences are taken much faster, or the coordinate."""
+    steps = np.diff(coordinate)
+    return float(steps.mean()) if np.allclose(steps, steps[0], rtol=1e-9) else coordinate
+
+
+def _sharpness(values: np.ndarray, scale: Scale) -> np.ndarray:
+    return horizontal_gradient(values, scale.lat, scale.lon)
+
+
+def _gradient_of_truth(observed: Observed) -> np.ndarray:
+    """Return it [B, Tl, C, H, W]; NaN for frames that are constant, of which rounding leaves some gradient."""
+    space = {"axis": (-2, -1), "keepdims": True}
+    varies = observed.truth.max(**space) > observed.truth.min(**space)
+    return np.where(varies, _sharpness(observed.truth, observed.scale), np.nan)
 
 
 class SharpnessRatio(Statistic):
@@ -33,15 +48,11 @@ class SharpnessRatio(Statistic):
 
     def __call__(self, fields, weights):
         """Return it, [init_time, lead_time, variable, ..]."""
-        if min(fields.truth.sizes["lat"], fields.truth.sizes["lon"]) < 2:
-            return area_mean(fields.truth, weights) * np.nan
-        of_truth = _sharpness(fields.truth, fields, weights)
-        space = ("lat", "lon")
-        # of a constant field rounding leaves some gradient
-        of_truth = of_truth.where(fields.truth.max(space) > fields.truth.min(space))
-        return (
-            sum(_sharpness(one, fields, weights) for one in fields.singles) / len(fields.singles) / of_truth
-        )
+        observed = fields.observed
+        if observed.smallest_side < 2:
+            return np.full(observed.truth.shape[:3], np.nan)
+        each = [area_mean(_sharpness(one, observed.scale), weights) for one in fields.singles]
+        return np.mean(each, axis=0) / area_mean(observed.once(_gradient_of_truth), weights)
 
 
 class GradientRatio(Metric):

@@ -15,16 +15,16 @@ class Statistic:
 
     needs_climatology = False
 
-    def __call__(self, fields: Fields, weights: xr.DataArray) -> xr.DataArray:
+    def __call__(self, fields: Fields, weights: xr.DataArray) -> np.ndarray:
         """Return the statistic of each forecast.
 
         Arguments:
             fields: forecasts and truth.
-            weights: [lat, lon] (or with further dimensions, such as a region), summing to 1 over lat and lon; all of
-                them 1 for sums over a frame.
+            weights: [lat, lon] (errors: or [region, lat, lon]), summing to 1 over lat and lon; all of them 1 for sums
+                over a frame.
 
         Returns:
-            [init_time, lead_time, variable, ..], NaN where it is not defined.
+            [init_time, lead_time, variable] (or with a region as well), NaN where it is not defined.
         """
         raise NotImplementedError
 

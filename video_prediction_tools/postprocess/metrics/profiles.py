@@ -9,8 +9,14 @@ from typing import ClassVar
 import numpy as np
 import xarray as xr
 
-from video_prediction_tools.postprocess.metrics.fields import Fields, Scale
-from video_prediction_tools.postprocess.metrics.spectra import mean_spectrum, power_spectrum, wavelengths
+from video_prediction_tools.postprocess.metrics.fields import (
+    Fields,
+    Scale,
+    area_mean,
+    is_frost,
+    observed_frost,
+)
+from video_prediction_tools.postprocess.metrics.spectra import mean_spectrum, spectrum_of_truth, wavelengths
 
 
 class Profile:
@@ -58,7 +64,7 @@ class ForecastSpectrum(Profile):
 
     def __call__(self, fields, weights):
         """Return it."""
-        return mean_spectrum(fields)
+        return fields.once(mean_spectrum)
 
 
 class TruthSpectrum(ForecastSpectrum):
@@ -68,7 +74,7 @@ class TruthSpectrum(ForecastSpectrum):
 
     def __call__(self, fields, weights):
         """Return it."""
-        return power_spectrum(fields.truth.values, fields.scale.lat, fields.scale.lon)
+        return fields.observed.once(spectrum_of_truth)
 
 
 class RankHistogram(Profile):
@@ -88,14 +94,13 @@ class RankHistogram(Profile):
 
     def __call__(self, fields, weights):
         """Return it."""
-        truth, members = fields.truth.values, fields.members.values
-        below = (members < truth[:, :, np.newaxis]).sum(axis=2)
-        equal = (members == truth[:, :, np.newaxis]).sum(axis=2)
-        for row, label in enumerate(fields.labels):
+        truth, members = fields.observed.truth, fields.members
+        below, equal = (members < truth).sum(axis=0), (members == truth).sum(axis=0)
+        for row, label in enumerate(fields.observed.labels):
             if equal[row].any():
                 random = np.random.default_rng(abs(int(label)))
                 below[row] += random.integers(0, equal[row] + 1)
-        return _shares(below, np.isfinite(truth), members.shape[2] + 1, weights)
+        return _shares(below, np.isfinite(truth), len(members) + 1, weights)
 
 
 class FrostProbability(Profile):
@@ -112,13 +117,14 @@ class FrostProbability(Profile):
 
     def known(self, fields: Fields) -> np.ndarray:
         """Return the cases that count."""
-        return np.isfinite(fields.frost.values)
+        return np.isfinite(fields.observed.once(observed_frost))
 
     def __call__(self, fields, weights):
         """Return it."""
-        with_frost = fields.is_frost(fields.members).fillna(0.0).sum("member").astype(int).values
-        shares = _shares(with_frost, self.known(fields), fields.members.sizes["member"] + 1, weights)
-        return np.where(np.asarray(fields.scale.temperature)[:, np.newaxis], shares, np.nan)
+        scale = fields.observed.scale
+        with_frost = np.nansum(is_frost(fields.members, scale), axis=0).astype(int)
+        shares = _shares(with_frost, self.known(fields), len(fields.members) + 1, weights)
+        return np.where(np.asarray(scale.temperature)[:, np.newaxis], shares, np.nan)
 
 
 class FrostProbabilityWithFrost(FrostProbability):
@@ -132,7 +138,7 @@ class FrostProbabilityWithFrost(FrostProbability):
 
     def known(self, fields):
         """Return the cases with frost."""
-        return fields.frost.values == 1.0
+        return fields.observed.once(observed_frost) == 1.0
 
 
 PROFILES = (
@@ -148,10 +154,10 @@ def _shares(place: np.ndarray, counts: np.ndarray, number: int, weights: xr.Data
     """Return the weighted share of the area with each place, [B, Tl, C, number].
 
     Arguments:
-        place: [B, Tl, H, W, C], 0 .. number - 1.
+        place: [B, Tl, C, H, W], 0 .. number - 1.
         counts: which points count.
         number: of places.
         weights: [lat, lon], summing to 1.
     """
-    weight = weights.values[:, :, np.newaxis]
-    return np.stack([(((place == one) & counts) * weight).sum(axis=(2, 3)) for one in range(number)], axis=-1)
+    each = (((place == one) & counts).astype(np.float64) for one in range(number))
+    return np.stack([area_mean(one, weights) for one in each], axis=-1)

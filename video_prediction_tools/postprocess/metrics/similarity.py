@@ -5,80 +5,113 @@ that scikit-image takes (`structural_similarity`) where nothing else is asked fo
 window and every pixel counts the same. A frame in which a value is missing has none of these scores.
 """
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import xarray as xr
 from scipy.ndimage import uniform_filter
 
-from video_prediction_tools.postprocess.metrics.fields import Fields, frame_mean
+from video_prediction_tools.postprocess.metrics.fields import Fields, Observed, frame_mean
 from video_prediction_tools.postprocess.metrics.metric import Metric, Statistic
 
 WINDOW = 7  # pixels, side of the windows of the structural similarity
 
 
-def structural_similarity(f: np.ndarray, o: np.ndarray, data_range: np.ndarray | float) -> np.ndarray:
+@dataclass(frozen=True)
+class Windows:
+    """What the windows of frames hold, [.., H - 6, W - 6].
+
+    Arguments:
+        middle: a number near the values of each frame, [.., 1, 1]: of squares of large numbers (kelvin) little would be
+            left of the deviations.
+        near: values less that, [.., H, W].
+        mean: of the windows.
+        variance: of the windows, divided by 49.
+    """
+
+    middle: np.ndarray
+    near: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, middle: np.ndarray | None = None) -> "Windows":
+        """Look at frames [.., H, W]."""
+        if middle is None:
+            middle = frame_mean(values)[..., np.newaxis, np.newaxis]
+        near = values - middle
+        mean = _in_windows(near)
+        return cls(middle, near, mean + middle, _in_windows(near * near) - mean * mean)
+
+
+def structural_similarity(f: Windows, o: Windows, data_range: np.ndarray | float) -> np.ndarray:
     """Return the mean over all windows of a frame, [B, Tl, C].
 
     s = (2 m_f m_o + c1) (2 s_fo + c2) / ((m_f^2 + m_o^2 + c1) (s_f^2 + s_o^2 + c2)), with means m, sample variances s^2
     and covariance s_fo (divided by 48) in the window, c1 = (0.01 R)^2, c2 = (0.03 R)^2 and R the data range.
 
     Arguments:
-        f, o: forecast and truth [B, Tl, H, W, C], at least 7 x 7 points.
+        f, o: forecast and truth [B, Tl, C, H, W], at least 7 x 7 points, about the same middle.
         data_range: R, for all or for each variable [C].
     """
-    mean_f, mean_o = _in_windows(f), _in_windows(o)
-    # of the deviations from one number: of squares of large ones (kelvin) little would be left
-    middle = frame_mean(o)[:, :, np.newaxis, np.newaxis]
-    f, o = f - middle, o - middle
-    near_f, near_o = _in_windows(f), _in_windows(o)
     sample = WINDOW**2 / (WINDOW**2 - 1)
-    variances = sample * (_in_windows(f * f) - near_f**2 + _in_windows(o * o) - near_o**2)
-    covariance = sample * (_in_windows(f * o) - near_f * near_o)
-    c1, c2 = (0.01 * np.asarray(data_range)) ** 2, (0.03 * np.asarray(data_range)) ** 2
-    each = (2 * mean_f * mean_o + c1) * (2 * covariance + c2)
-    each /= (mean_f**2 + mean_o**2 + c1) * (variances + c2)
+    covariance = sample * (_in_windows(f.near * o.near) - (f.mean - o.middle) * (o.mean - o.middle))
+    variances = sample * (f.variance + o.variance)
+    data_range = np.asarray(data_range)[..., np.newaxis, np.newaxis]
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    each = (2 * f.mean * o.mean + c1) * (2 * covariance + c2)
+    each /= (f.mean * f.mean + o.mean * o.mean + c1) * (variances + c2)
     return frame_mean(each)
 
 
 def _in_windows(values: np.ndarray) -> np.ndarray:
-    """Mean over each window that fits into the frame, [B, Tl, H - 6, W - 6, C]."""
+    """Mean over each window that fits into the frame, [.., H, W] -> [.., H - 6, W - 6]."""
     inside = slice(WINDOW // 2, -(WINDOW // 2))
-    return uniform_filter(values, size=(1, 1, WINDOW, WINDOW, 1))[:, :, inside, inside]
+    return uniform_filter(values, size=WINDOW, axes=(-2, -1))[..., inside, inside]
 
 
-def _in_frames(values: np.ndarray) -> xr.DataArray:
-    return xr.DataArray(values, dims=("init_time", "lead_time", "variable"))
+def _windows_of_truth(observed: Observed) -> Windows:
+    return Windows.of(observed.truth)
 
 
-def _too_small(fields: Fields) -> bool:
-    return min(fields.truth.sizes["lat"], fields.truth.sizes["lon"]) < WINDOW
+def _windows_of_singles(fields: Fields) -> list[Windows]:
+    middle = fields.observed.once(_windows_of_truth).middle
+    return [Windows.of(one, middle) for one in fields.singles]
 
 
 class Similarity(Statistic):
     """Structural similarity of the fields, with the data range of the training data [1]."""
 
-    def data_range(self, fields: Fields) -> np.ndarray | float:
+    def data_range(self, observed: Observed) -> np.ndarray | float:
         """Return R."""
-        return np.asarray(fields.scale.data_range)
+        return np.asarray(observed.scale.data_range)
 
     def __call__(self, fields, weights):
         """Return it, [init_time, lead_time, variable]; NaN for fields below 7 x 7 points."""
-        if _too_small(fields):
-            return _in_frames(
-                np.full([fields.truth.sizes[dim] for dim in ("init_time", "lead_time", "variable")], np.nan)
-            )
-        truth, data_range = fields.truth.values, self.data_range(fields)
-        each = [structural_similarity(one.values, truth, data_range) for one in fields.singles]
-        return _in_frames(np.mean(each, axis=0))
+        observed = fields.observed
+        if observed.smallest_side < WINDOW:
+            return np.full(observed.truth.shape[:3], np.nan)
+        truth, data_range = observed.once(_windows_of_truth), self.data_range(observed)
+        each = [structural_similarity(one, truth, data_range) for one in fields.once(_windows_of_singles)]
+        return np.mean(each, axis=0)
 
 
 class SimilarityOfKelvins(Similarity):
     """Structural similarity of the fields, with a data range of 2 whatever their unit [1]."""
 
-    def data_range(self, fields):
+    def data_range(self, observed):
         """Return the range of scikit-image's floating-point images, -1..1."""
         return 2.0
+
+
+def _clipped(fields: Fields) -> tuple[np.ndarray, np.ndarray]:
+    return np.clip(fields.forecast, 0.0, 1.0), np.clip(fields.observed.truth, 0.0, 1.0)
+
+
+def _clipped_windows(fields: Fields) -> tuple[Windows, Windows]:
+    forecast, truth = fields.once(_clipped)
+    of_truth = Windows.of(truth)
+    return Windows.of(forecast, of_truth.middle), of_truth
 
 
 class ClippedSimilarity(Statistic):
@@ -88,8 +121,7 @@ class ClippedSimilarity(Statistic):
 
     def __call__(self, fields, weights):
         """Return it, [init_time, lead_time, variable]."""
-        f, o = np.clip(fields.forecast.values, 0.0, 1.0), np.clip(fields.truth.values, 0.0, 1.0)
-        return _in_frames(structural_similarity(f, o, self.data_range))
+        return structural_similarity(*fields.once(_clipped_windows), self.data_range)
 
 
 class ClippedSimilarityRange2(ClippedSimilarity):
@@ -98,8 +130,8 @@ class ClippedSimilarityRange2(ClippedSimilarity):
     data_range = 2.0
 
 
-def _decibel(error: np.ndarray, peak: np.ndarray | float) -> np.ndarray:
-    mse = frame_mean(error**2)
+def _decibel(squared_error: np.ndarray, peak: np.ndarray | float) -> np.ndarray:
+    mse = frame_mean(squared_error)
     return 10.0 * np.log10(np.asarray(peak) ** 2 / np.where(mse > 0.0, mse, np.nan))
 
 
@@ -108,9 +140,10 @@ class PeakSignalToNoise(Statistic):
 
     def __call__(self, fields, weights):
         """Return it, [init_time, lead_time, variable]."""
-        peak = np.asarray(fields.scale.data_range)
-        each = [_decibel((one - fields.truth).values, peak) for one in fields.singles]
-        return _in_frames(np.mean(each, axis=0))
+        peak, truth = np.asarray(fields.observed.scale.data_range), fields.observed.truth
+        if fields.members is None:
+            return _decibel(fields.squared_error, peak)
+        return np.mean([_decibel((one - truth) ** 2, peak) for one in fields.singles], axis=0)
 
 
 class ClippedSignalToNoise(Statistic):
@@ -118,8 +151,8 @@ class ClippedSignalToNoise(Statistic):
 
     def __call__(self, fields, weights):
         """Return it, [init_time, lead_time, variable]."""
-        error = np.clip(fields.forecast.values, 0.0, 1.0) - np.clip(fields.truth.values, 0.0, 1.0)
-        return _in_frames(_decibel(error, 1.0))
+        forecast, truth = fields.once(_clipped)
+        return _decibel((forecast - truth) ** 2, 1.0)
 
 
 class StructuralSimilarity(Metric):

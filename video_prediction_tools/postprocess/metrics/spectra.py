@@ -7,10 +7,9 @@ transform mirrors the region instead. Source: Denis, Cote & Laprise (2002), Mont
 from functools import cache
 
 import numpy as np
-import xarray as xr
 from scipy.fft import dctn
 
-from video_prediction_tools.postprocess.metrics.fields import Fields
+from video_prediction_tools.postprocess.metrics.fields import Fields, Observed
 from video_prediction_tools.postprocess.metrics.gradients import EARTH_RADIUS
 from video_prediction_tools.postprocess.metrics.metric import Metric, Statistic, quotient
 
@@ -57,35 +56,43 @@ def power_spectrum(values: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> np.n
     """Return the variance in each band of `wavelengths` [unit of the variable, squared]; NaN where a value is missing.
 
     Arguments:
-        values: [B, Tl, H, W, C].
+        values: [.., H, W].
 
     Returns:
-        [B, Tl, C, band]. With the part in no band (the mean, and what is shorter than the shortest wavelength) it is
-        the whole: sum over all wavenumbers of the squared coefficients is the sum of squares of the field.
+        [.., band]. With the part in no band (the mean, and what is shorter than the shortest wavelength) it is the
+        whole: sum over all wavenumbers of the squared coefficients is the sum of squares of the field.
     """
-    height, width = values.shape[2:4]
-    variance = dctn(values, axes=(2, 3), norm="ortho") ** 2 / (height * width)
+    height, width = values.shape[-2:]
+    variance = dctn(values, axes=(-2, -1), norm="ortho") ** 2 / (height * width)
     bands, number = _bands(tuple(lat), tuple(lon)), len(wavelengths(lat, lon))
-    flat = np.moveaxis(variance, -1, 2).reshape(*variance.shape[:2], variance.shape[-1], height * width)
+    flat = variance.reshape(*values.shape[:-2], height * width)
     member_of = (bands.ravel()[:, np.newaxis] == np.arange(1, number + 1)).astype(np.float64)
     return flat @ member_of
 
 
+def spectrum_of_truth(observed: Observed) -> np.ndarray:
+    """Return the spectrum of the truth, [B, Tl, C, band]."""
+    return power_spectrum(observed.truth, observed.scale.lat, observed.scale.lon)
+
+
 def mean_spectrum(fields: Fields) -> np.ndarray:
     """Return the spectrum of each forecast (of an ensemble the mean over its members' spectra), [B, Tl, C, band]."""
-    scale = fields.scale
-    each = [power_spectrum(one.values, scale.lat, scale.lon) for one in fields.singles]
-    return np.mean(each, axis=0)
+    scale = fields.observed.scale
+    return np.mean([power_spectrum(one, scale.lat, scale.lon) for one in fields.singles], axis=0)
 
 
-def _small_scales(spectrum: np.ndarray, fields: Fields) -> xr.DataArray:
-    scale = fields.scale
+def _is_whole(fields: Fields) -> np.ndarray:
+    """Say of which frames [B, Tl, C] every point has a forecast and a truth."""
+    return np.isfinite(fields.error).all(axis=(-2, -1))
+
+
+def _small_scales(spectrum: np.ndarray, fields: Fields) -> np.ndarray:
+    scale = fields.observed.scale
     lengths = wavelengths(scale.lat, scale.lon)
     small = lengths < SMALL * (_intervals(scale.lat, scale.lon).max() if len(lengths) else 1.0)
     total = spectrum[..., small].sum(axis=-1) if small.any() else np.full(spectrum.shape[:-1], np.nan)
     # of forecast and truth on the same init_times: where one is missing, both are left out
-    present = np.isfinite(fields.error.values).all(axis=(2, 3))
-    return xr.DataArray(np.where(present, total, np.nan), dims=("init_time", "lead_time", "variable"))
+    return np.where(fields.once(_is_whole), total, np.nan)
 
 
 class SmallScalePower(Statistic):
@@ -93,7 +100,7 @@ class SmallScalePower(Statistic):
 
     def __call__(self, fields, weights):
         """Return it, [init_time, lead_time, variable]; the weights are not used."""
-        return _small_scales(mean_spectrum(fields), fields)
+        return _small_scales(fields.once(mean_spectrum), fields)
 
 
 class SmallScalePowerOfTruth(Statistic):
@@ -101,8 +108,7 @@ class SmallScalePowerOfTruth(Statistic):
 
     def __call__(self, fields, weights):
         """Return it, [init_time, lead_time, variable]; the weights are not used."""
-        scale = fields.scale
-        return _small_scales(power_spectrum(fields.truth.values, scale.lat, scale.lon), fields)
+        return _small_scales(fields.observed.once(spectrum_of_truth), fields)
 
 
 class SpectralRatio(Metric):
