@@ -17,6 +17,7 @@ from keras import ops
 
 from video_prediction_tools.main_scripts import main_train_models, main_visualize_postprocess
 from video_prediction_tools.main_scripts.program import run
+from video_prediction_tools.main_scripts.program_on_ranks import run_on_ranks
 from video_prediction_tools.models import registry
 from video_prediction_tools.models.conv_lstm import ConvLSTM, ConvLSTMHparams
 from video_prediction_tools.models.layers.conv_lstm_cell import ConvLSTMCell
@@ -68,7 +69,10 @@ class OriginalConvLSTM(ConvLSTM):
         return ops.sigmoid(super().advance(frame, inputs, states))
 
 
-PROGRAMS = {"train_models": main_train_models, "visualize_postprocess": main_visualize_postprocess}
+PROGRAMS = {
+    "train_models": (main_train_models, run),
+    "visualize_postprocess": (main_visualize_postprocess, run_on_ranks),
+}
 
 
 def register() -> None:
@@ -80,8 +84,8 @@ def register() -> None:
 def main() -> int:
     """Run a program that knows this model."""
     register()
-    program = PROGRAMS[sys.argv.pop(1)]
-    return run(program.main, program.build_parser())
+    program, run_it = PROGRAMS[sys.argv.pop(1)]
+    return run_it(program.main, program.build_parser())
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ process of its own so that its peak memory is known:
 
 - all: every metric of single forecasts, for the model, persistence and climatology, with maps, spectra and 1,000
   bootstrap draws, of a month and of all days;
-- shared: mse, rmse, mae and bias by lead hour, weighted by latitude, of the model alone, from the same file, by
-  us and by `scores` (with dask). The values are compared.
+- shared: what `scores` has, too (mse, rmse, mae, bias, contingency table and Brier score of frost), by lead hour, of
+  the model alone, from the same file, by us and by `scores` with dask, which uses all cores as we do. The values are
+  compared.
 """
 
 import argparse
@@ -26,6 +27,13 @@ import numpy as np
 LAT, LON = np.linspace(58.75, 45.0, 56), np.linspace(-5.0, 17.75, 92)
 LEADS, MONTH = 10, 30
 SHARED = ("mse", "rmse", "mae", "bias")
+FROST = {
+    "frost_csi": "critical_success_index",
+    "frost_pod": "probability_of_detection",
+    "frost_far": "false_alarm_ratio",
+    "frost_frequency_bias": "frequency_bias",
+    "frost_ets": "equitable_threat_score",
+}
 DRAWS, BLOCK = 1000, 24
 
 
@@ -109,16 +117,19 @@ def score_shared(path: Path) -> dict[str, object]:
     """Work out what `scores` has, too."""
     from video_prediction_tools.postprocess.bootstrap import defined_means
     from video_prediction_tools.postprocess.forecasts import ForecastFile
+    from video_prediction_tools.postprocess.metrics.fields import Scale
     from video_prediction_tools.postprocess.metrics.metric import statistics_of
     from video_prediction_tools.postprocess.metrics.registry import METRICS
     from video_prediction_tools.postprocess.scoring import Reduction, reduce_forecasts
-    from video_prediction_tools.postprocess.weights import latitude_weights
+    from video_prediction_tools.postprocess.weights import uniform_weights
 
-    metrics = [METRICS[name] for name in SHARED]
+    metrics = [METRICS[name] for name in (*SHARED, *FROST, "frost_brier")]
     kinds = statistics_of(metrics)
     begun = time.perf_counter()
     with ForecastFile(path) as file:
-        reduced = reduce_forecasts(file, "model", [], Reduction(kinds, latitude_weights(LAT, len(LON))))
+        weights = uniform_weights(len(LAT), len(LON))
+        reduction = Reduction(kinds, weights, scale=Scale([True], [40.0], LAT, LON))
+        reduced = reduce_forecasts(file, "model", [], reduction)
     table = reduced["grid_mean"].sel(product="model", variable="2t")
     means = defined_means({kind: table.sel(statistic=kind.__name__).values for kind in kinds})
     values = {metric.name: metric.value(means).tolist() for metric in metrics}
@@ -128,19 +139,22 @@ def score_shared(path: Path) -> dict[str, object]:
 def score_with_scores(path: Path) -> dict[str, object]:
     """Work the same out with `scores`."""
     import dask
-    import scores.continuous as continuous
+    import scores
     import xarray as xr
 
-    begun = time.perf_counter()
+    begun, by_lead = time.perf_counter(), {"preserve_dims": "lead_time"}
     with xr.open_dataset(path, chunks={"init_time": 64}) as file:
-        pair, weights = (file["2t_forecast"], file["2t_truth"]), np.cos(np.radians(file["lat"]))
-        keep = {"preserve_dims": "lead_time", "weights": weights}
+        pair = file["2t_forecast"], file["2t_truth"]
         asked = {
-            "mse": continuous.mse(*pair, **keep),
-            "rmse": continuous.rmse(*pair, **keep),
-            "mae": continuous.mae(*pair, **keep),
-            "bias": continuous.additive_bias(*pair, **keep),
+            "mse": scores.continuous.mse(*pair, **by_lead),
+            "rmse": scores.continuous.rmse(*pair, **by_lead),
+            "mae": scores.continuous.mae(*pair, **by_lead),
+            "bias": scores.continuous.additive_bias(*pair, **by_lead),
         }
+        frost = [(one < 273.15).astype(float) for one in pair]
+        table = scores.categorical.BinaryContingencyManager(*frost).transform(**by_lead)
+        asked |= {name: getattr(table, theirs)() for name, theirs in FROST.items()}
+        asked["frost_brier"] = scores.probability.brier_score(*frost, **by_lead)
         found = dict(zip(asked, dask.compute(*asked.values()), strict=True))
     values = {name: value.values.tolist() for name, value in found.items()}
     return {"seconds": time.perf_counter() - begun, "values": values}
@@ -185,12 +199,13 @@ def main() -> None:
         for _ in range(2):  # alternately, as the machine may have other work at times
             ours, theirs = in_own_process("shared", year), in_own_process("scores", year)
             worst = max(
-                abs(np.array(ours.values[name]) / np.array(theirs.values[name]) - 1).max() for name in SHARED
+                abs(np.array(ours.values[name]) / np.array(theirs.values[name]) - 1).max()
+                for name in ours.values
             )
             print(
-                f"{', '.join(SHARED)}: {ours.seconds:.1f} s ({ours.peak_mb:.0f} MB), scores {theirs.seconds:.1f} s "
-                f"({theirs.peak_mb:.0f} MB): {theirs.seconds / ours.seconds:.1f} times as fast; values differ by "
-                f"{worst:.0e} at most (relative)"
+                f"{len(ours.values)} shared metrics: {ours.seconds:.1f} s ({ours.peak_mb:.0f} MB), scores "
+                f"{theirs.seconds:.1f} s ({theirs.peak_mb:.0f} MB): {theirs.seconds / ours.seconds:.1f} times as fast; "
+                f"values differ by {worst:.0e} at most (relative)"
             )
 
 

@@ -15,6 +15,7 @@ import xarray as xr
 
 from video_prediction_tools.metadata.names import Layout, result_directory
 from video_prediction_tools.metadata.record import read_record
+from video_prediction_tools.postprocess.scoring import INIT_TIMES_A_PART
 
 pytestmark = pytest.mark.slow
 
@@ -277,3 +278,34 @@ def test_a_model_of_other_data_is_refused_where_it_does_not_fit(chain, run_progr
     )
     assert "statistics.json" in error_line(result)
     assert not (tmp_path / "model").exists()
+
+
+def test_transfer_learning_with_any_number_of_ranks(chain, run_program, tmp_path):
+    """The model on a part of the area that it was not trained on by itself: scores are the same, byte for byte."""
+    layout, split = Layout(tmp_path), chain.base / "split.json"
+    made = run_program(
+        *("preprocess_data_step1", "--source_dir", Layout(chain.base).extracted_data),
+        *("--destination_dir", layout.preprocessed_data, "--years", 2019, "--months", 3, "--variables", "2t"),
+        *("--sw_corner", 52, -6, "--nyx", 14, 18, "--data_split", split),
+    )
+    assert made.returncode == 0, made.stderr
+    other = Path(made.stdout.splitlines()[-1])
+    made = run_program("preprocess_data_step2", "--source_dir", other, "--sequence_length", 20)
+    assert made.returncode == 0, made.stderr
+    results = {}
+    for ranks in (None, 3):
+        flags = ("--model_dir", chain.model, "--input_dir", other, "--results_dir", tmp_path / f"of {ranks}")
+        flags += ("--eval_metrics", "mse", "acc", "gradient_ratio")  # fewer plots
+        done = run_program("visualize_postprocess", *flags, ranks=ranks, timeout=600)
+        assert done.returncode == 0, done.stderr
+        results[ranks] = Path(done.stdout.splitlines()[-1])
+        assert done.stdout.count("report: ") == 1, "only the first rank speaks"
+    expected = tmp_path / "of 3" / other.name / "transfer_learning" / DATA_NAME / "convLSTM" / EXP_ID
+    assert results[3] == expected
+    for name in ("forecasts.nc", "evaluation_metrics.csv", "evaluation_breakdown.csv"):
+        assert (results[None] / name).read_bytes() == (results[3] / name).read_bytes(), name
+    one, three = (xr.open_dataset(path / "evaluation_metrics.nc") for path in results.values())
+    with one, three:
+        assert one.sizes["init_time"] > 2 * INIT_TIMES_A_PART, "there is something to share"
+        xr.testing.assert_identical(one.load(), three.load())
+    assert "transfer" in (results[3] / "report.html").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ import xarray as xr
 
 from video_prediction_tools.main_scripts import main_meta_postprocess, main_visualize_postprocess
 from video_prediction_tools.main_scripts.program import run
+from video_prediction_tools.main_scripts.program_on_ranks import run_on_ranks
 from video_prediction_tools.metadata.files import read_json, write_json
 from video_prediction_tools.postprocess import evaluation
 from video_prediction_tools.postprocess.bootstrap import MovingBlocks, paired_difference
@@ -33,7 +34,7 @@ def evaluate(
         patch.setattr(evaluation, "_load", lambda plan: forecaster)
         patch.setattr(evaluation, "_draw", draw_quickly)
         parser = main_visualize_postprocess.build_parser()
-        assert run(main_visualize_postprocess.main, parser, [str(word) for word in words]) == 0
+        assert run_on_ranks(main_visualize_postprocess.main, parser, [str(word) for word in words]) == 0
     return base / "Results" / data.name / "end_to_end" / data.name / model / directory.name
 
 

@@ -59,13 +59,13 @@ def model(digits_data, tmp_path) -> Path:
 def shown(digits_data, tmp_path_factory):
     """A finished evaluation with its real plots: its directory."""
     from video_prediction_tools.main_scripts import main_visualize_postprocess as program
-    from video_prediction_tools.main_scripts.program import run
+    from video_prediction_tools.main_scripts.program_on_ranks import run_on_ranks
 
     base = tmp_path_factory.mktemp("shown")
     words = [str(one) for one in few(model_of(base, digits_data), base)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "_load", lambda plan: StandIn())
-        assert run(program.main, program.build_parser(), words) == 0
+        assert run_on_ranks(program.main, program.build_parser(), words) == 0
     return base / "Results" / digits_data.name / "end_to_end" / digits_data.name / "convLSTM" / EXPERIMENT
 
 

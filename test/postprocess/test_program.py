@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 from video_prediction_tools.main_scripts import main_visualize_postprocess as program
-from video_prediction_tools.main_scripts.program import run
+from video_prediction_tools.main_scripts.program_on_ranks import run_on_ranks
 from video_prediction_tools.metadata.files import read_json, write_json
 from video_prediction_tools.postprocess import evaluation
 
@@ -34,7 +34,7 @@ def forecaster(monkeypatch):
 
 def start(*arguments, capsys):
     """Run the program in this process; returns exit code, lines of stdout and stderr."""
-    code = run(program.main, program.build_parser(), [str(one) for one in arguments])
+    code = run_on_ranks(program.main, program.build_parser(), [str(one) for one in arguments])
     said = capsys.readouterr()
     return code, said.out.splitlines(), said.err.splitlines()
 
@@ -78,7 +78,7 @@ def shown(uk_data, tmp_path_factory):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "_load", lambda plan: StandIn())
-        assert run(program.main, program.build_parser(), [str(one) for one in few(model, base)]) == 0
+        assert run_on_ranks(program.main, program.build_parser(), [str(one) for one in few(model, base)]) == 0
     return model, base / "Results" / uk_data.name / "end_to_end" / uk_data.name / "convLSTM" / model.name
 
 
@@ -232,7 +232,7 @@ def test_a_model_trained_further(evaluated, model_dir, uk_data, tmp_path, monkey
         assert after[name] != before[name]
 
 
-STAGES = ("_make_forecasts", "_make_scores", "write_scores", "_draw")
+STAGES = ("_make_forecasts", "reduce_forecasts", "write_scores", "_draw")
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -259,7 +259,7 @@ import os, signal, sys
 sys.path.insert(0, {tests!r})
 from postprocess.conftest import StandIn, draw_quickly
 from video_prediction_tools.main_scripts import main_visualize_postprocess as program
-from video_prediction_tools.main_scripts.program import run
+from video_prediction_tools.main_scripts.program_on_ranks import run_on_ranks
 from video_prediction_tools.postprocess import evaluation
 
 class Killed(StandIn):
@@ -273,7 +273,7 @@ def draw(*args):
     os.kill(os.getpid(), signal.SIGKILL)
 
 evaluation._load, evaluation._draw = lambda plan: Killed(), draw
-sys.exit(run(program.main, program.build_parser(), sys.argv[1:]))
+sys.exit(run_on_ranks(program.main, program.build_parser(), sys.argv[1:]))
 """
 
 
@@ -296,11 +296,11 @@ import sys
 sys.path.insert(0, {tests!r})
 from postprocess.conftest import StandIn, draw_quickly
 from video_prediction_tools.main_scripts import main_visualize_postprocess as program
-from video_prediction_tools.main_scripts.program import run
+from video_prediction_tools.main_scripts.program_on_ranks import run_on_ranks
 from video_prediction_tools.postprocess import evaluation
 
 evaluation._load, evaluation._draw = lambda plan: StandIn(), draw_quickly
-sys.exit(run(program.main, program.build_parser(), sys.argv[1:]))
+sys.exit(run_on_ranks(program.main, program.build_parser(), sys.argv[1:]))
 """
 
 

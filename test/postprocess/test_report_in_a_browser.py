@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from video_prediction_tools.main_scripts import main_visualize_postprocess as program
-from video_prediction_tools.main_scripts.program import run
+from video_prediction_tools.main_scripts.program_on_ranks import run_on_ranks
 from video_prediction_tools.postprocess import evaluation
 
 from .conftest import StandIn, write_model
@@ -44,7 +44,7 @@ def report(uk_data, tmp_path_factory):
     words += ["--num_stochastic_samples", 4, "--stride", 6]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "_load", lambda plan: StandIn(stochastic=True))
-        assert run(program.main, program.build_parser(), [str(one) for one in words]) == 0
+        assert run_on_ranks(program.main, program.build_parser(), [str(one) for one in words]) == 0
     (path,) = (base / "Results").rglob("report.html")
     return path
 

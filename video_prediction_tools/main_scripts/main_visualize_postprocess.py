@@ -8,13 +8,17 @@ import os
 import sys
 from pathlib import Path
 
-from video_prediction_tools.main_scripts.program import Parser, run
+from video_prediction_tools.main_scripts.program import Parser
+from video_prediction_tools.main_scripts.program_on_ranks import run_on_ranks
 from video_prediction_tools.progress import say
+from video_prediction_tools.ranks import Ranks
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the flags."""
-    parser = Parser(__doc__)
+    parser = Parser(
+        __doc__ + " Runs on any number of MPI ranks, which share the scoring; the result is the same."
+    )
     add = parser.add_argument
     add(
         "--model_dir",
@@ -100,22 +104,28 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(options: argparse.Namespace) -> None:
+def main(options: argparse.Namespace, ranks: Ranks) -> None:
     """Check, plan, forecast, score, draw, report."""
     from video_prediction_tools.postprocess.evaluation import evaluate  # late: --help needs no numpy
     from video_prediction_tools.postprocess.plan import make_plan
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    plan = make_plan(options)
-    for warning in plan.warnings:
+    plan = ranks.first_does(lambda: make_plan(options))
+    if plan is None:  # what is wrong has been said; the other ranks read the same files
+        plan = make_plan(options)
+    for warning in plan.warnings if ranks.is_first else ():
         say(f"note: {warning}")
-    if plan.is_done():
-        say("these results are there already, whole; nothing to do")
-    else:
-        evaluate(plan)
-        say(f"report: {plan.directory / 'report.html'}")
-    say(str(plan.directory))
+    is_done = ranks.first_tells(plan.is_done)
+    if not is_done:
+        evaluate(plan, ranks)
+    if ranks.is_first:
+        say(
+            "these results are there already, whole; nothing to do"
+            if is_done
+            else f"report: {plan.directory / 'report.html'}"
+        )
+        say(str(plan.directory))
 
 
 if __name__ == "__main__":
-    sys.exit(run(main, build_parser()))
+    sys.exit(run_on_ranks(main, build_parser()))

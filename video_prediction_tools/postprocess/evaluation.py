@@ -1,6 +1,7 @@
 """The parts of an evaluation, one after another; what is whole is noted, so that a killed run goes on."""
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import xarray as xr
@@ -21,49 +22,77 @@ from video_prediction_tools.postprocess.scoring import (
     write_scores,
 )
 from video_prediction_tools.progress import say
+from video_prediction_tools.ranks import Ranks
 
 PROGRAM = "main_visualize_postprocess.py"
 FORECASTS = "forecasts.nc"
 DEFAULT_SAMPLES = 10  # members of a stochastic model when none are asked for
 
 
-def evaluate(plan: Plan) -> None:
-    """Forecast, score, draw and report; results of another model, data set or way of scoring are removed."""
+def evaluate(plan: Plan, ranks: Ranks) -> None:
+    """Forecast, score, draw and report; results of another model, data set or way of scoring are removed.
+
+    The scores are worked out by all ranks, the rest by the first.
+    """
     model_dir, data_dir = Path(plan.options.model_dir), plan.data.directory
     inputs = {
         str(model_dir): plan.model_record.fingerprint(),
         str(data_dir): plan.data.fingerprint,
         str(plan.data.index.directory): plan.data.index.fingerprint,
     }
-    with running(
-        plan.directory,
-        kind=KIND,
-        name=plan.model_record.name,
-        program=PROGRAM,
-        arguments=plan.arguments,
-        inputs=inputs,
-    ) as opened:
-        _remove_stale(plan, opened)
-        forecasts = plan.directory / FORECASTS
-        if not opened.is_whole(forecasts):
-            _make_forecasts(plan, forecasts)
-            _note(opened, [forecasts])
-        with ForecastFile(forecasts) as file:
-            scores = _make_scores(plan, file)
-            written = write_scores(plan.directory, scores, _attributes(plan), plan.terms.protocol)
-            _note(opened, written)
-            figures = _draw(plan, file, scores)
-        _note(opened, figures.values())
-        from video_prediction_tools.postprocess.report import write_report
+    with ExitStack() as stack:
+        opened = ranks.first_does(
+            lambda: stack.enter_context(
+                running(
+                    plan.directory,
+                    kind=KIND,
+                    name=plan.model_record.name,
+                    program=PROGRAM,
+                    arguments=plan.arguments,
+                    inputs=inputs,
+                )
+            )
+        )
+        ranks.first_does(lambda: _forecast(plan, opened))
+        with ForecastFile(plan.directory / FORECASTS) as file:
+            metrics = ranks.first_tells(lambda: _metrics_for(plan, file))
+            reduced = reduce_forecasts(
+                file, plan.model, plan.terms.baselines, _reduction(plan, file, metrics), ranks=ranks
+            )
+            ranks.first_does(lambda: _score_and_show(plan, opened, file, reduced, metrics))
 
-        _note(opened, [write_report(plan, scores, figures)])
-        opened.record.details |= {
-            "score_key": plan.score_key,
-            "warnings": plan.warnings,
-            "model": plan.model,
-            "seed": plan.model_record.details.get("seed"),
-            "training_key": plan.training_key(),
-        }
+
+def _forecast(plan: Plan, opened: OpenRecord) -> None:
+    """Make the forecasts where they are not there."""
+    _remove_stale(plan, opened)
+    path = plan.directory / FORECASTS
+    if not opened.is_whole(path):
+        _make_forecasts(plan, path)
+        _note(opened, [path])
+
+
+def _score_and_show(
+    plan: Plan, opened: OpenRecord, file: ForecastFile, reduced: xr.Dataset, metrics: list[Metric]
+) -> None:
+    """Make the scores, plots and report of what the forecasts were reduced to."""
+    from video_prediction_tools.postprocess.report import write_report  # late, as the plots
+
+    terms = plan.terms
+    units = dict(zip(terms.grid.variables, terms.grid.units, strict=True))
+    scores = score(reduced, metrics, terms.blocks, units, terms.protocol.mean_over_leads)
+    if terms.grid.layout.has_times:
+        scores = scores.assign(breakdown(reduced, terms.blocks))
+    _note(opened, write_scores(plan.directory, scores, _attributes(plan), terms.protocol))
+    figures = _draw(plan, file, scores)
+    _note(opened, figures.values())
+    _note(opened, [write_report(plan, scores, figures)])
+    opened.record.details |= {
+        "score_key": plan.score_key,
+        "warnings": plan.warnings,
+        "model": plan.model,
+        "seed": plan.model_record.details.get("seed"),
+        "training_key": plan.training_key(),
+    }
 
 
 def _remove_stale(plan: Plan, opened: OpenRecord) -> None:
@@ -153,10 +182,9 @@ def _load(plan: Plan) -> Forecaster:
     return load_forecaster(Path(plan.options.model_dir), plan.options.checkpoint, (index.height, index.width))
 
 
-def _make_scores(plan: Plan, file: ForecastFile) -> xr.Dataset:
+def _reduction(plan: Plan, file: ForecastFile, metrics: list[Metric]) -> Reduction:
     terms = plan.terms
-    metrics = _metrics_for(plan, file)
-    reduction = Reduction(
+    return Reduction(
         # the cases are chosen by the squared error, whatever the metrics are
         list(dict.fromkeys([SquaredError, *statistics_of(metrics)])),
         terms.weights,
@@ -165,10 +193,6 @@ def _make_scores(plan: Plan, file: ForecastFile) -> xr.Dataset:
         [one for one in terms.profiles if _is_ensemble(file) or not one.needs_members],
         terms.regions,
     )
-    reduced = reduce_forecasts(file, plan.model, terms.baselines, reduction)
-    units = dict(zip(terms.grid.variables, terms.grid.units, strict=True))
-    scores = score(reduced, metrics, terms.blocks, units, terms.protocol.mean_over_leads)
-    return scores.assign(breakdown(reduced, terms.blocks)) if terms.grid.layout.has_times else scores
 
 
 def _is_ensemble(file: ForecastFile) -> bool:

@@ -5,9 +5,12 @@ not grow with the grid; maps of the model's error are summed up on the way.
 """
 
 import csv
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -70,7 +73,7 @@ class Part:
 
 # Sums over init_times are made of sums over so many each: added in another order they would be rounded differently, and
 # the ranks have to share out the work somehow.
-INIT_TIMES_A_PART = 128
+INIT_TIMES_A_PART = 64
 ERROR_MAP, SQUARED_ERROR_MAP = "error_map", "squared_error_map"
 
 
@@ -119,34 +122,55 @@ def _reduce_part(
     reduction: Reduction,
     chunk: int,
 ) -> Part:
-    """Reduce the forecasts of some init_times, a chunk at a time."""
-    statistics, weights, regions = reduction.statistics, reduction.weights, reduction.regions
-    shape = (len(forecasts.grid.variables), len(rows), len(forecasts.lead_hours))
-    grid_mean = np.full((1 + len(baselines), len(statistics), *shape), np.nan)
+    """Reduce the forecasts of some init_times, chunk by chunk, on all cores that this process has."""
+    chunks = [rows[start : start + chunk] for start in range(0, len(rows), chunk)]
+    reading = Lock()  # the NetCDF library, and what observations keep in memory, are for one thread at a time
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        done = list(
+            threads.map(lambda one: _reduce_chunk(forecasts, one, baselines, reduction, reading), chunks)
+        )
+    sums = {name: Sum.nothing(values.shape[1:]) for name, values in done[0].of_model.items()}
+    for each in done:
+        for name, values in each.of_model.items():
+            sums[name].add(values)
     region_mean = (
-        None
-        if regions is None
-        else np.full((1 + len(baselines), len(ADDITIVE), *shape, regions.sizes["region"]), np.nan)
+        None if reduction.regions is None else np.concatenate([each.region_mean for each in done], axis=3)
     )
-    sums: dict[str, Sum] = {}
-    for start in range(0, len(rows), chunk):
-        here = slice(start, min(start + chunk, len(rows)))
-        forecast, truth, batch = forecasts.read_members(slice(rows[here][0], rows[here][-1] + 1))
+    return Part(np.concatenate([each.grid_mean for each in done], axis=3), region_mean, sums)
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """What the forecasts of a chunk are reduced to: as `Part`, but the arrays that are to be summed up [B, ..]."""
+
+    grid_mean: np.ndarray
+    region_mean: np.ndarray | None
+    of_model: dict[str, np.ndarray]
+
+
+def _reduce_chunk(
+    forecasts: ForecastFile, rows: range, baselines: Sequence[Baseline], reduction: Reduction, reading: Lock
+) -> _Chunk:
+    with reading:
+        forecast, truth, batch = forecasts.read_members(slice(rows[0], rows[-1] + 1))
+        made = [forecast, *(baseline.forecast(batch) for baseline in baselines)]
         expected = reduction.climatology.at(batch.valid_times) if reduction.climatology else None
-        observed = Observed(truth, expected, reduction.scale, batch.init_times)
-        for place in range(1 + len(baselines)):
-            fields = Fields(baselines[place - 1].forecast(batch) if place else forecast, observed)
-            for index, statistic in enumerate(statistics):
-                grid_mean[place, index, :, here] = np.moveaxis(statistic()(fields, weights), 2, 0)
-            if region_mean is not None:
-                for index, statistic in enumerate(ADDITIVE):
-                    region_mean[place, index, :, here] = np.moveaxis(statistic()(fields, regions), 2, 0)
-            if place == 0:
-                of_model = {ERROR_MAP: fields.error, SQUARED_ERROR_MAP: fields.squared_error}
-                of_model |= {profile.name: profile(fields, weights) for profile in reduction.profiles}
-                for name, values in of_model.items():
-                    sums.setdefault(name, Sum.nothing(values.shape[1:])).add(values)
-    return Part(grid_mean, region_mean, sums)
+    observed = Observed(truth, expected, reduction.scale, batch.init_times)
+    grid_mean, region_mean, of_model = [], [], {}
+    for place, one in enumerate(made):
+        fields = Fields(one, observed)
+        grid_mean.append([statistic()(fields, reduction.weights) for statistic in reduction.statistics])
+        if reduction.regions is not None:
+            region_mean.append([statistic()(fields, reduction.regions) for statistic in ADDITIVE])
+        if place == 0:
+            of_model = {ERROR_MAP: fields.error, SQUARED_ERROR_MAP: fields.squared_error}
+            of_model |= {profile.name: profile(fields, reduction.weights) for profile in reduction.profiles}
+    # [product, statistic, init_time, lead_time, variable, ..] -> variable before init_time
+    return _Chunk(
+        np.moveaxis(np.array(grid_mean), 4, 2),
+        np.moveaxis(np.array(region_mean), 4, 2) if region_mean else None,
+        of_model,
+    )
 
 
 def _joined(
