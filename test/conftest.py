@@ -1,5 +1,6 @@
 """What all tests share: the real data files, a quiet TensorFlow, and programs run as a user runs them."""
 
+import json
 import os
 import shutil
 import signal
@@ -161,3 +162,26 @@ def _run_command() -> Callable[..., subprocess.CompletedProcess]:
 def _error_line() -> Callable[[subprocess.CompletedProcess], str]:
     """Give tests the function `error_line`."""
     return error_line
+
+
+@pytest.fixture(scope="session")
+def cf_errors() -> Callable[..., list[str]]:
+    """Return a function that gives what the compliance checker calls errors of NetCDF files (CF-1.8)."""
+
+    def check(*paths: Path) -> list[str]:
+        checker = Path(sys.executable).with_name("compliance-checker")
+        done = subprocess.run(
+            [checker, "--test=cf:1.8", "--format=json_new", "--output=-", *map(str, paths)],
+            capture_output=True,
+            text=True,
+        )
+        found, _ = json.JSONDecoder().raw_decode(done.stdout, done.stdout.index("{"))
+        assert len(found) == len(paths), done.stdout
+        return [
+            f"{path}: {message}"
+            for path, checks in found.items()
+            for one in checks["cf:1.8"]["high_priorities"]
+            for message in one["msgs"]
+        ]
+
+    return check

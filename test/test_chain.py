@@ -237,6 +237,27 @@ def test_report_and_plots_are_there(chain):
     assert len(list((chain.results / "plots").glob("*.png"))) >= 4
 
 
+def test_files_for_other_programs(chain, cf_errors, run_program, tmp_path):
+    """They pass the checker of the CF conventions, and xarray finds times and lead times in them."""
+    made = run_program("climatology", "--input_dir", chain.data, "--output_dir", tmp_path / "climatology")
+    assert made.returncode == 0, made.stderr
+    extracted = Layout(chain.base).extracted_data
+    files = (
+        chain.results / "forecasts.nc",
+        chain.results / "evaluation_metrics.nc",
+        extracted / "2019" / "03" / "era5_201903.nc",
+        extracted / "constants.nc",
+        tmp_path / "climatology" / "climatology.nc",
+    )
+    assert cf_errors(*files) == []
+    with xr.open_dataset(files[0]) as forecasts:
+        assert forecasts["init_time"].values[0] == np.datetime64("2019-03-25T09")
+        valid = forecasts["init_time"] + forecasts["lead_time"]
+        assert (valid.astype("datetime64[s]") == forecasts["valid_time"].astype("datetime64[s]")).all()
+    with xr.open_dataset(files[2]) as month:
+        assert month["time"].values[-1] == np.datetime64("2019-03-31T23")
+
+
 def test_every_step_started_again_does_nothing_anew(chain, shared_data, run_program):
     before = {
         path: path.stat().st_mtime_ns

@@ -87,6 +87,10 @@ def table_of(directory: Path) -> dict[tuple[str, str, str], dict[str, str]]:
         return {(row["product"], row["metric"], row["lead_frame"]): row for row in csv.DictReader(handle)}
 
 
+def test_files_for_other_programs(shown, cf_errors):
+    assert cf_errors(shown / "forecasts.nc", shown / "evaluation_metrics.nc") == []
+
+
 def test_what_is_written(shown):
     record = read_json(shown / "metadata.json", "")
     expected = {"forecasts.nc", "evaluation_metrics.nc", "evaluation_metrics.csv", "report.html"}

@@ -315,7 +315,7 @@ def test_limit_of_the_size_of_files(model_dir, tmp_path, run_command, error_line
     assert set(left) <= {"metadata.json", ".lock"}
 
 
-def test_stochastic_model(model_dir, tmp_path, forecaster, capsys):
+def test_stochastic_model(model_dir, tmp_path, forecaster, capsys, cf_errors):
     forecaster.stochastic = True
     code, lines, _ = start(
         *few(model_dir, tmp_path, "--num_stochastic_samples", 3, "--stride", 12), capsys=capsys
@@ -323,6 +323,7 @@ def test_stochastic_model(model_dir, tmp_path, forecaster, capsys):
     assert code == 0
     with xr.open_dataset(Path(lines[-1]) / "forecasts.nc", decode_timedelta=False) as forecasts:
         assert forecasts.sizes["member"] == 3 and forecasts.sizes["init_time"] == 6
+    assert cf_errors(Path(lines[-1]) / "forecasts.nc", Path(lines[-1]) / "evaluation_metrics.nc") == []
 
 
 def test_transfer_learning(model_dir, uk_data, tmp_path, forecaster, capsys):

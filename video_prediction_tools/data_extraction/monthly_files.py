@@ -136,7 +136,7 @@ def _describe(file: netCDF4.Dataset, grid: Grid, attributes: Mapping[str, Any]) 
 
 def _write_times(file: netCDF4.Dataset, times: np.ndarray) -> None:
     file.createDimension("time", len(times))
-    stored = file.createVariable("time", "i8", ("time",))
+    stored = file.createVariable("time", "f8", ("time",))  # CF-1.8 knows no 64-bit integers
     stored.setncatts(
         {
             "standard_name": "time",

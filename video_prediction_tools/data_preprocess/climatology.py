@@ -163,6 +163,7 @@ def write_means(path: Path, means: Means, observations: Observations) -> None:
             {
                 "Conventions": "CF-1.8",
                 "title": f"Means of each month and hour of the day (UTC) for {observations.directory.name}",
+                "history": "made by main_climatology.py",
                 "periods": time.periods_text(means.periods),
             }
         )

@@ -106,7 +106,9 @@ def read_experiment(directory: Path) -> Experiment:
         )
     layout = FRAMES if FRAMES.start.name in scores.dims else ON_EARTH
     names = {name: inside for inside, name in layout.file_names.items() if inside != name}
-    return Experiment(directory, record, scores.rename(names), protocol_of(scores.attrs["data_name"]))
+    scores = scores.rename(names)
+    scores["init_time"] = np.rint(scores["init_time"]).astype(np.int64)
+    return Experiment(directory, record, scores, protocol_of(scores.attrs["data_name"]))
 
 
 def require_comparable(experiments: Sequence[Experiment]) -> None:

@@ -25,7 +25,7 @@ from video_prediction_tools.progress import progress
 _REMEDY = "delete it and run the step 'postprocess' again"
 _VALID_TIME = Axis(
     "valid_time",
-    "i8",
+    "f8",
     {
         "standard_name": "time",
         "long_name": "time that the forecast is for",
@@ -272,7 +272,7 @@ class ForecastFile:
             self._file[layout.columns.name][:].astype(np.float64),
             layout,
         )
-        self.init_times = self._file[layout.start.name][:]
+        self.init_times = np.rint(self._file[layout.start.name][:]).astype(np.int64)
         self.lead_hours = self._file[layout.lead.name][:].astype(np.float64)
         self.attributes = {name: self._file.getncattr(name) for name in self._file.ncattrs()}
 

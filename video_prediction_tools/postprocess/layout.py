@@ -74,7 +74,7 @@ class Layout:
 ON_EARTH = Layout(
     Axis(
         "init_time",
-        "i8",
+        "f8",  # CF-1.8 knows no 64-bit integers
         {
             "standard_name": "forecast_reference_time",
             "long_name": "time of the last context frame",
@@ -101,7 +101,7 @@ ON_EARTH = Layout(
 )
 
 FRAMES = Layout(
-    Axis("sequence", "i8", {"long_name": "number of the sequence in its split, from 0", "units": "1"}),
+    Axis("sequence", "i4", {"long_name": "number of the sequence in its split, from 0", "units": "1"}),
     Axis("lead_frame", "i4", {"long_name": "number of the lead frame, from 1", "units": "1"}),
     Axis("y", "i4", {"long_name": "pixel, from the top", "units": "1", "axis": "Y"}),
     Axis("x", "i4", {"long_name": "pixel, from the left", "units": "1", "axis": "X"}),

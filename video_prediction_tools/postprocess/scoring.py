@@ -391,6 +391,7 @@ def _long_names(protocol: Protocol) -> dict[str, str]:
         "grid_mean": "mean over the grid for each forecast; the metrics are made of these"
         if protocol.layout.has_times
         else "statistic of each frame (errors: summed over it); the metrics are made of these",
+        "region_mean": "mean over a part of the area for each forecast",
         "error_map": f"mean over {start} of forecast minus truth",
         "squared_error_map": f"mean over {start} of the squared error",
         **tables,
@@ -422,11 +423,14 @@ def write_scores(
     for axis in protocol.layout.axes:
         labelled[axis.name] = labelled[axis.name].astype(axis.kind)
         labelled[axis.name].attrs = dict(axis.attributes)
-    encoding = {
-        name: {"zlib": True, "complevel": 1}
-        for name in ("grid_mean", "error_map", "squared_error_map", "region_mean")
-        if name in labelled
-    }
+    # CF-1.8: no 64-bit integers, no fill values in coordinates
+    encoding = {name: {"_FillValue": None} for name in labelled.coords}
+    for name, values in labelled.variables.items():
+        if values.dtype == np.int64:
+            encoding.setdefault(name, {})["dtype"] = "int32"
+    for name in ("grid_mean", ERROR_MAP, SQUARED_ERROR_MAP, "region_mean"):
+        if name in labelled:
+            encoding[name] = {"zlib": True, "complevel": 1}
     with whole_file(netcdf) as temporary, netcdf_errors_as_os_errors(temporary):
         labelled.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
     numbers = (protocol.words.column, "value", "ci_low", "ci_high", "n_init")
