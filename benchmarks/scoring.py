@@ -38,13 +38,13 @@ DRAWS, BLOCK = 1000, 24
 
 
 class MadeUpWeather:
-    """Hourly temperatures with a daily and an annual cycle, as `write_forecasts` takes its sequences; and a forecaster.
+    """Hourly temperatures with a daily and an annual cycle, as `write_forecasts` takes sequences; with forecasts.
 
     Arguments:
         hours: number of init_times, one an hour.
     """
 
-    context_frames, lead_frames, stochastic = 1, LEADS, False
+    context_frames, lead_frames = 1, LEADS
 
     def __init__(self, hours: int):
         first = np.datetime64("2019-01-01", "s").astype(np.int64)
@@ -65,7 +65,7 @@ class MadeUpWeather:
             frames = 283.0 + pattern + cycle[..., np.newaxis, np.newaxis]
             yield (frames + random.normal(size=frames.shape)).astype(np.float32)[..., np.newaxis], times
 
-    def forecast(self, frames, times, seeds, region):
+    def forecast(self, frames, times):
         """Return the last frame, drawn to the mean, for all lead hours."""
         share = 0.05 * np.arange(1, LEADS + 1, dtype=np.float32).reshape(1, -1, 1, 1, 1)
         return (1 - share) * frames[:, -1:] + share * np.float32(283.0)
@@ -76,8 +76,8 @@ def write(path: Path, hours: int) -> None:
     from video_prediction_tools.postprocess.forecasts import Grid, write_forecasts
 
     weather = MadeUpWeather(hours)
-    options = {"region": None, "members": None, "seed": 1, "batch_size": 64, "attributes": {}}
-    write_forecasts(path, weather, weather, Grid(("2t",), ("K",), LAT, LON), **options)
+    grid, options = Grid(("2t",), ("K",), LAT, LON), {"members": None, "batch_size": 64, "attributes": {}}
+    write_forecasts(path, weather.forecast, weather, grid, **options)
 
 
 def score_all(path: Path) -> dict[str, float]:

@@ -7,7 +7,7 @@ import xarray as xr
 
 from video_prediction_tools.datasets.tfrecords import read_index
 from video_prediction_tools.errors import InputError
-from video_prediction_tools.postprocess.forecasts import ForecastFile, Grid, write_forecasts
+from video_prediction_tools.postprocess.forecasts import ForecastFile, Grid, by_network, write_forecasts
 from video_prediction_tools.postprocess.sequences import choose_sequences
 
 from .conftest import CONTEXT, LEAD, StandIn, seconds
@@ -27,12 +27,10 @@ def grid(uk):
 def write(path, sequences, grid, forecaster=None, *, members=None, batch_size=10):
     write_forecasts(
         path,
-        forecaster or StandIn(),
+        by_network(forecaster or StandIn(), None, members, 1),
         sequences,
         grid,
-        region=None,
         members=members,
-        seed=1,
         batch_size=batch_size,
         attributes={"title": "a test", "model": "stand-in"},
     )

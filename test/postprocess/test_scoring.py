@@ -12,7 +12,7 @@ from video_prediction_tools.datasets.tfrecords import read_index
 from video_prediction_tools.postprocess.baselines import Sources, make_baselines
 from video_prediction_tools.postprocess.bootstrap import MovingBlocks
 from video_prediction_tools.postprocess.climatology import Climatology, training_climatology
-from video_prediction_tools.postprocess.forecasts import ForecastFile, Grid, write_forecasts
+from video_prediction_tools.postprocess.forecasts import ForecastFile, Grid, by_network, write_forecasts
 from video_prediction_tools.postprocess.metrics.fields import Scale
 from video_prediction_tools.postprocess.metrics.metric import statistics_of
 from video_prediction_tools.postprocess.metrics.profiles import PROFILES
@@ -40,7 +40,13 @@ def world(uk_data, uk, tmp_path_factory):
     path = tmp_path_factory.mktemp("scoring") / "forecasts.nc"
     sequences = choose_sequences(read_index(uk_data / "tfrecords"), "test", CONTEXT, LEAD)
     write_forecasts(
-        path, StandIn(), sequences, grid, region=None, members=None, seed=1, batch_size=16, attributes={}
+        path,
+        by_network(StandIn(), None, None, 1),
+        sequences,
+        grid,
+        members=None,
+        batch_size=16,
+        attributes={},
     )
     observations = Observations(uk_data)
     climatology = training_climatology(observations)

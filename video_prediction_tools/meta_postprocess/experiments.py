@@ -93,7 +93,7 @@ def read_experiment(directory: Path) -> Experiment:
     record = require_done(directory, KIND, "postprocess")
     path = directory / SCORES
     try:
-        with xr.open_dataset(path, decode_times=False, decode_timedelta=False) as file:
+        with xr.open_dataset(path, engine="netcdf4", decode_times=False, decode_timedelta=False) as file:
             scores = file.load()
     except (OSError, ValueError) as error:
         raise InputError(path, f"cannot be read ({error})", "run the step 'postprocess' again") from error

@@ -15,6 +15,7 @@ from video_prediction_tools.datasets.month_hours import (
 )
 from video_prediction_tools.datasets.observations import Observations
 from video_prediction_tools.errors import InputError
+from video_prediction_tools.postprocess.grid_points import positions
 
 DIMS = ("month", "hour", "lat", "lon")
 _LAYOUT = (
@@ -96,7 +97,7 @@ def read_climatology(
     """
     flag = f"--climatology_file {path}"
     try:
-        data = xr.open_dataset(path, decode_times=False)
+        data = xr.open_dataset(path, engine="netcdf4", decode_times=False)
     except FileNotFoundError:
         raise InputError(flag, "does not exist", "give an existing file, or leave the flag out") from None
     except (OSError, ValueError) as error:
@@ -111,7 +112,7 @@ def read_climatology(
                     f"'{name}' has the unit {data[name].attrs.get('units')!r}, the data set has {unit!r}",
                     "convert it, and set the attribute 'units'",
                 )
-        rows, columns = _positions(data, "lat", lat, flag), _positions(data, "lon", lon, flag)
+        rows, columns = positions(data, "lat", lat, flag), positions(data, "lon", lon, flag)
         cut = data[list(variables)].isel(lat=rows, lon=columns)
         mean = np.full((12, 24, len(lat), len(lon), len(variables)), np.nan)
         months, hours = _whole(data, "month", range(1, 13), flag), _whole(data, "hour", range(24), flag)
@@ -137,25 +138,6 @@ def _periods(written: str | None, flag: str) -> tuple[tuple[int, int], ...] | No
             f"its attribute 'periods' cannot be read ({error})",
             "write it as 1991-01-01T00/2020-12-31T23",
         ) from error
-
-
-def _positions(data: xr.Dataset, dim: str, wanted: np.ndarray, flag: str) -> np.ndarray:
-    """Find the grid lines nearest to `wanted`; longitudes are compared on the circle."""
-    if dim not in data.coords:
-        raise InputError(flag, f"has no coordinate '{dim}'", _LAYOUT)
-    distance = (
-        np.asarray(wanted, dtype=np.float64)[:, np.newaxis] - data[dim].values.astype(np.float64)[np.newaxis]
-    )
-    if dim == "lon":
-        distance = (distance + 180.0) % 360.0 - 180.0
-    distance = np.abs(distance)
-    if (distance.min(axis=1) > 1e-3).any():
-        raise InputError(
-            flag,
-            f"its {dim} does not hold all grid points of the data set ({wanted[0]:g} to {wanted[-1]:g})",
-            "make it on the grid of the data set",
-        )
-    return distance.argmin(axis=1)
 
 
 def _whole(data: xr.Dataset, dim: str, allowed: range, flag: str) -> np.ndarray:

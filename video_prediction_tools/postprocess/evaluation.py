@@ -4,13 +4,16 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from video_prediction_tools import __version__
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.record import OpenRecord, running
+from video_prediction_tools.postprocess import imported
 from video_prediction_tools.postprocess.breakdown import breakdown
-from video_prediction_tools.postprocess.forecasts import Forecaster, ForecastFile, write_forecasts
+from video_prediction_tools.postprocess.forecasts import Forecaster, ForecastFile, by_network, write_forecasts
+from video_prediction_tools.postprocess.imported import ImportedForecasts
 from video_prediction_tools.postprocess.metrics.errors import SquaredError
 from video_prediction_tools.postprocess.metrics.metric import Metric, statistics_of
 from video_prediction_tools.postprocess.metrics.registry import METRICS_VERSION
@@ -153,26 +156,35 @@ def _attributes(plan: Plan) -> dict[str, str | int]:
 
 
 def _make_forecasts(plan: Plan, path: Path) -> None:
-    say(
-        f"loading {plan.model} ({plan.options.checkpoint} checkpoint) and "
-        f"forecasting {len(plan.terms.sequences)} {plan.terms.protocol.words.start}s"
-    )
-    forecaster = _load(plan)
-    samples = plan.options.num_stochastic_samples
-    if not forecaster.stochastic and (samples or 1) > 1:
-        say(f"{plan.model} is not stochastic: one forecast is made, not {samples}")
-    members = (samples or DEFAULT_SAMPLES) if forecaster.stochastic else None
-    write_forecasts(
-        path,
-        forecaster,
-        plan.terms.sequences,
-        plan.terms.grid,
-        region=plan.data.region,
-        members=members,
-        seed=plan.options.seed,
-        batch_size=plan.options.batch_size,
-        attributes=_attributes(plan),
-    )
+    number = f"{len(plan.terms.sequences)} {plan.terms.protocol.words.start}s"
+    with ExitStack() as stack:
+        if plan.is_imported:
+            say(f"taking the forecasts of {number} from the imported file")
+            file = stack.enter_context(
+                ImportedForecasts(Path(plan.options.model_dir) / imported.NAME, plan.data)
+            )
+            members = file.members
+
+            def make(context: np.ndarray, times: np.ndarray) -> np.ndarray:
+                return file.forecast(times[:, context.shape[1] - 1])
+
+        else:
+            say(f"loading {plan.model} ({plan.options.checkpoint} checkpoint) and forecasting {number}")
+            forecaster = _load(plan)
+            samples = plan.options.num_stochastic_samples
+            if not forecaster.stochastic and (samples or 1) > 1:
+                say(f"{plan.model} is not stochastic: one forecast is made, not {samples}")
+            members = (samples or DEFAULT_SAMPLES) if forecaster.stochastic else None
+            make = by_network(forecaster, plan.data.region, members, plan.options.seed)
+        write_forecasts(
+            path,
+            make,
+            plan.terms.sequences,
+            plan.terms.grid,
+            members=members,
+            batch_size=plan.options.batch_size,
+            attributes=_attributes(plan),
+        )
 
 
 def _load(plan: Plan) -> Forecaster:

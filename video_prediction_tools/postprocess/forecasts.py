@@ -6,7 +6,7 @@ alone. Separate sequences (Moving MNIST) have sequence, lead_frame, [member,] y,
 with all context frames in place of ``<variable>_init``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,15 +64,37 @@ class Grid:
     layout: Layout = ON_EARTH
 
 
+# from context frames [B, Tc, H, W, C] (physical units) and times [B, Tc + Tl] to forecasts [B, Tl, (M,) H, W, C]
+MakeForecasts = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def by_network(forecaster: Forecaster, region: Region, members: int | None, seed: int) -> MakeForecasts:
+    """Return a function that makes forecasts by a trained network.
+
+    Arguments:
+        forecaster: the network.
+        region: of the data, with the constants that it may need.
+        members: ensemble members, or None for a deterministic model (then there is no such dimension).
+        seed: of the members.
+    """
+
+    def make(context: np.ndarray, times: np.ndarray) -> np.ndarray:
+        ensemble = [
+            forecaster.forecast(context, times, _seeds(seed, member, times), region)
+            for member in range(members or 1)
+        ]
+        return ensemble[0] if members is None else np.stack(ensemble, axis=2)
+
+    return make
+
+
 def write_forecasts(
     path: Path,
-    forecaster: Forecaster,
+    make: MakeForecasts,
     sequences: Sequences,
     grid: Grid,
     *,
-    region: Region,
     members: int | None,
-    seed: int,
     batch_size: int,
     attributes: Mapping[str, Any],
 ) -> None:
@@ -80,12 +102,10 @@ def write_forecasts(
 
     Arguments:
         path: the file.
-        forecaster: the trained model.
+        make: makes the forecasts.
         sequences: what to forecast.
         grid: of the data.
-        region: of the data, with the constants that the model may need.
-        members: ensemble members, or None for a deterministic model (then there is no such dimension).
-        seed: of the members.
+        members: of the forecasts, or None.
         batch_size: forecasts made at a time.
         attributes: global attributes.
 
@@ -102,12 +122,7 @@ def write_forecasts(
         with progress("forecasts", len(sequences)) as advance:
             for frames, times in sequences.batches(batch_size):
                 context, truth = frames[:, : sequences.context_frames], frames[:, sequences.context_frames :]
-                ensemble = [
-                    forecaster.forecast(context, times, _seeds(seed, member, times), region)
-                    for member in range(members or 1)
-                ]
-                # [B, Tl, (M,) H, W, C]
-                forecast = ensemble[0] if members is None else np.stack(ensemble, axis=2)
+                forecast = make(context, times)
                 rows = slice(start, start + len(frames))
                 _require_finite(forecast, labels[rows], grid.layout, path)
                 for channel, name in enumerate(grid.variables):

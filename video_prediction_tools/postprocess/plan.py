@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from video_prediction_tools.datasets.channels import choose
 from video_prediction_tools.datasets.prepared import PreparedData, open_prepared
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import read_json, sha256
 from video_prediction_tools.metadata.names import result_directory, step_that_makes
 from video_prediction_tools.metadata.record import OpenRecord, Record, find_record, require_done
+from video_prediction_tools.postprocess import imported
+from video_prediction_tools.postprocess.imported import ImportedForecasts, is_imported
 from video_prediction_tools.postprocess.metrics.registry import METRICS_VERSION
 from video_prediction_tools.postprocess.protocol import MOVING_MNIST, protocol_of
 from video_prediction_tools.postprocess.terms import Terms, frame_terms, weather_terms
@@ -54,6 +58,11 @@ class Plan:
     def model(self) -> str:
         """Name of the model, as in the registry and the tables."""
         return self.model_record.details["model"]
+
+    @property
+    def is_imported(self) -> bool:
+        """Say whether the forecasts come from elsewhere (`main_import_forecasts.py`), not from a network of ours."""
+        return is_imported(self.model_record)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -99,11 +108,10 @@ def make_plan(options: Namespace) -> Plan:
     data_record = require_done(data_dir, "dataset", step_that_makes(data_dir, "preprocess1"))
     _require_same_kind(data, spec)
     choose(spec["known"], data.region, f"--input_dir {data.name}")
-    terms = (
-        frame_terms(options, data, spec, data_record)
-        if protocol_of(data.name) is MOVING_MNIST
-        else weather_terms(options, data, spec)
-    )
+    if protocol_of(data.name) is MOVING_MNIST:
+        terms = frame_terms(options, data, spec, data_record)
+    else:
+        terms = weather_terms(options, data, spec, _imported_init_times(model_dir, record, data))
     # a model can be a baseline itself (persistence), and no product may stand twice
     terms = replace(terms, baselines=[one for one in terms.baselines if one.name != name])
     directory = result_directory(Path(options.results_dir), data.name, spec["data_name"], name, record.name)
@@ -146,6 +154,14 @@ def make_plan(options: Namespace) -> Plan:
         score_key,
         warnings,
     )
+
+
+def _imported_init_times(model_dir: Path, record: Record, data: PreparedData) -> np.ndarray | None:
+    """Return the init_times that imported forecasts have, None for a network, which can have any."""
+    if not is_imported(record):
+        return None
+    with ImportedForecasts(model_dir / imported.NAME, data) as file:
+        return file.init_times
 
 
 def _require_positive(options: Namespace) -> None:

@@ -325,9 +325,8 @@ def _interval(plan: Plan) -> str:
 def _facts(plan: Plan) -> dict[str, str]:
     """Return what was trained on what, as the metadata say."""
     record, details, data = plan.model_record, plan.model_record.details, plan.data_record.details
-    facts = {
+    judged = {
         "Model": f"{plan.model}, experiment {record.name}",
-        "Trained on": plan.spec["data_name"],
         "Judged on": plan.data.name
         + (" (the same data set)" if plan.data.name == plan.spec["data_name"] else " (transfer learning)"),
         "Variables": ", ".join(
@@ -337,12 +336,25 @@ def _facts(plan: Plan) -> dict[str, str]:
         "Region": _region(plan),
         "Frames": f"{plan.spec['context_frames']} context, {plan.spec['lead_frames']} lead"
         + (f", step {plan.data.index.step_hours} h" if plan.terms.grid.layout.has_times else ""),
-        "Known channels": ", ".join(plan.spec["known"]) or "none",
         "Source of the data": _text(data.get("source", "")),
-        "Best step": f"{_text(details.get('best_step', ''))} of {_text(details.get('last_step', ''))} "
-        f"(validation loss {_text(details.get('best_val_loss', ''))}); used: {plan.options.checkpoint}",
-        "Training time": _duration(details.get("seconds")),
-        "Trained": f"{record.start} to {record.end} on {record.host}",
+    }
+    if plan.is_imported:
+        made = {
+            "Forecasts": f"made elsewhere, imported from {record.arguments.get('forecasts_file', '')}",
+            "Imported": f"{record.end} on {record.host}",
+        }
+    else:
+        made = {
+            "Trained on": plan.spec["data_name"],
+            "Known channels": ", ".join(plan.spec["known"]) or "none",
+            "Best step": f"{_text(details.get('best_step', ''))} of {_text(details.get('last_step', ''))} "
+            f"(validation loss {_text(details.get('best_val_loss', ''))}); used: {plan.options.checkpoint}",
+            "Training time": _duration(details.get("seconds")),
+            "Trained": f"{record.start} to {record.end} on {record.host}",
+        }
+    facts = {
+        **judged,
+        **made,
         "Git commit": record.git_commit or "not known",
         "Versions": ", ".join(f"{name} {version}" for name, version in record.package_versions.items()),
         "Fingerprints": f"model {record.fingerprint()[:12]}, data {plan.data.fingerprint[:12]}, "

@@ -1,7 +1,7 @@
 """Which forecasts there are to judge: the sequences of a split (preprocess 2 lets none cross a gap)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -67,6 +67,11 @@ class Sequences:
         step = int(self.index.step_hours * HOUR)
         first = self.init_times - (self.context_frames - 1) * step
         return first // (self.index.sequence_length * step)
+
+    def at(self, init_times: np.ndarray) -> "Sequences":
+        """Return those of them that begin at one of some init_times."""
+        kept = np.isin(self.init_times, init_times)
+        return replace(self, chosen=self.chosen[kept], init_times=self.init_times[kept])
 
     def batches(self, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield frames float32 [B, Tc+Tl, H, W, C] and times int64 [B, Tc+Tl], one block in memory at a time.

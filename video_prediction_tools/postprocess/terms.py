@@ -73,8 +73,13 @@ class Terms:
     warnings: list[str]
 
 
-def weather_terms(options: Namespace, data: PreparedData, spec: dict[str, Any]) -> Terms:
+def weather_terms(
+    options: Namespace, data: PreparedData, spec: dict[str, Any], only: np.ndarray | None = None
+) -> Terms:
     """Return the terms for weather.
+
+    Arguments:
+        only: the init_times (int64, seconds since 1970) that there are forecasts for; None: all can be made.
 
     Raises:
         InputError: the flags do not fit the data.
@@ -85,6 +90,15 @@ def weather_terms(options: Namespace, data: PreparedData, spec: dict[str, Any]) 
     sequences = choose_sequences(
         index, options.split, spec["context_frames"], spec["lead_frames"], options.stride
     )
+    possible = len(sequences)
+    if only is not None:
+        sequences = sequences.at(only)
+        if not len(sequences):
+            raise InputError(
+                "--model_dir",
+                f"the imported forecasts have none of the {possible} init times of the {options.split} split",
+                "choose another --split, or import forecasts for these times",
+            )
     observations = Observations(data.directory)
     climatology, no_climatology = _climatology(options, observations, grid, sequences)
     metrics = [metric for metric in asked if climatology or not metric.needs_climatology]
@@ -114,6 +128,10 @@ def weather_terms(options: Namespace, data: PreparedData, spec: dict[str, Any]) 
         *(climatology.warnings(np.unique(sequences.valid_times)) if climatology else ()),
         *(f"The product {product} is missing: {reason}." for product, reason in missing.items()),
     ]
+    if len(sequences) < possible:
+        warnings.append(
+            f"The imported forecasts have {len(sequences)} of the {possible} init times of the {options.split} split."
+        )
     if len(metrics) < len(asked):
         warnings.append(f"The metric acc is missing: {no_climatology}.")
     return Terms(

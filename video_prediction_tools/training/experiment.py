@@ -54,24 +54,30 @@ class Experiment:
 
     def data_spec(self) -> dict[str, Any]:
         """Return the content of data_spec.json."""
-        data, index = self.data, self.data.index
-        region = data.region
         return {
-            "variables": list(index.variables),
-            "units": list(data.units),
-            "height": index.height,
-            "width": index.width,
+            **describe_data(self.data),
             "context_frames": self.hparams.context_frames,
             "lead_frames": self.lead_frames,
-            "step_hours": index.step_hours,
             "known": list(self.known),
-            "synthetic": data.synthetic,
-            "data_name": data.name,
-            "dataset_fingerprint": data.fingerprint,
             "normalisation": self.normalisation.to_json(),
-            "lat": None if region.lat is None else region.lat.tolist(),
-            "lon": None if region.lon is None else region.lon.tolist(),
         }
+
+
+def describe_data(data: PreparedData) -> dict[str, Any]:
+    """Return what data_spec.json says of a data set, whatever model is trained on it."""
+    index, region = data.index, data.region
+    return {
+        "variables": list(index.variables),
+        "units": list(data.units),
+        "height": index.height,
+        "width": index.width,
+        "step_hours": index.step_hours,
+        "synthetic": data.synthetic,
+        "data_name": data.name,
+        "dataset_fingerprint": data.fingerprint,
+        "lat": None if region.lat is None else region.lat.tolist(),
+        "lon": None if region.lon is None else region.lon.tolist(),
+    }
 
 
 def plan(directory: Path, model: str, hparams: Any, seed: int, data: PreparedData) -> Experiment:
