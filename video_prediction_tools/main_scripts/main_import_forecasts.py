@@ -73,11 +73,6 @@ def main(options: argparse.Namespace) -> None:
     data = open_prepared(options.input_dir)
     with ImportedForecasts(options.forecasts_file, data) as forecasts:
         lead, number, members = forecasts.lead_frames, len(forecasts.init_times), forecasts.members
-        with progress("checked", number) as advance:
-            for start in range(0, number, AT_A_TIME):
-                some = forecasts.init_times[start : start + AT_A_TIME]
-                forecasts.forecast(some)
-                advance(len(some))
     context = data.index.sequence_length - lead if options.context_frames is None else options.context_frames
     if context < 1 or context + lead > data.index.sequence_length:
         raise InputError(
@@ -96,6 +91,11 @@ def main(options: argparse.Namespace) -> None:
         say("these forecasts are there already, whole; nothing to do")
         say(str(directory))
         return
+    with ImportedForecasts(options.forecasts_file, data) as forecasts, progress("checked", number) as advance:
+        for start in range(0, number, AT_A_TIME):
+            some = forecasts.init_times[start : start + AT_A_TIME]
+            forecasts.forecast(some)  # raises where a value is missing
+            advance(len(some))
     arguments = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in vars(options).items()
