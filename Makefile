@@ -2,7 +2,7 @@ SHELL := /bin/bash
 ENV ?= ambs
 PYTEST_ARGS ?=
 
-BENCHMARKS = generator_start input_pipeline kill_and_restart models_table preprocess runscripts_on_slurm two_workers
+BENCHMARKS = bootstrap generator_start input_pipeline kill_and_restart models_table preprocess runscripts_on_slurm scoring two_workers
 
 .PHONY: demo demo-mnist test lint bench
 

@@ -52,6 +52,11 @@ def test_program_lines_are_understood(repository, in_readme):
         "main_preprocess_data_step2",
         "main_train_models",
         "main_visualize_postprocess",
+        "main_meta_postprocess",
+        "main_import_forecasts",
+        "main_climatology",
+        "main_visualize_postprocess",
+        "main_visualize_postprocess",
         "main_data_extraction",
     ]
 
