@@ -13,7 +13,7 @@ demo-mnist:   ## the same on Moving MNIST, 6 minutes; DIGITS_DIR=<directory of t
 	demo/run_demo.sh $(ENV) moving_mnist
 
 test:
-	source env_setup/create_env.sh $(ENV) --dev && python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	source env_setup/create_env.sh $(ENV) --dev && python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint:
 	source env_setup/create_env.sh $(ENV) --dev && ruff check

@@ -134,10 +134,14 @@ print("RESULT", json.dumps(result))
 """
 
 
+PARTS_OF_SAVP = ("savp_vae", "savp_gan")  # it trains all that they do, in one step
+
+
 @pytest.mark.slow
 def test_two_replicas_lose_what_one_does():
     """The losses of three steps, every part of them: shares of a batch get the noise that they get in the whole."""
-    settings = {name: [*small(name), "known_channels=", "batch_size=4", "ema_decay=0"] for name in MODELS}
+    names = [name for name in MODELS if name not in PARTS_OF_SAVP]
+    settings = {name: [*small(name), "known_channels=", "batch_size=4", "ema_decay=0"] for name in names}
     done = subprocess.run(
         [sys.executable, "-c", REPLICAS, json.dumps(settings)],
         capture_output=True,
