@@ -37,7 +37,7 @@ for (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take long: with two tests at a time, one of them would else be left alone at the end."""
+    """Begin with the files that take long: else one of two workers would be left alone with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

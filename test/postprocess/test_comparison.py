@@ -279,6 +279,19 @@ def test_other_init_times(results, uk_data, tmp_path, start):
     assert found == pytest.approx(chosen.tolist(), rel=1e-6)
 
 
+def test_a_model_that_is_a_baseline(uk_data, results, tmp_path, start):
+    """It stands once, whichever comes first; skill can be measured against any product."""
+    itself = evaluate(tmp_path, uk_data, "persistence", "itself", StandIn(pull=0.0))
+    for number, pair in enumerate(([itself, results["other"]], [results["other"], itself])):
+        output = tmp_path / f"new{number}"
+        code, _, errors = start(pair, output, "--metrics", "mse", "--baseline", "mcnet")
+        assert code == 0, errors
+        rows = rows_of(output / "comparison.csv")
+        products = list(dict.fromkeys(row["product"] for row in rows))
+        assert sorted(products) == ["climatology", "mcnet", "persistence", "persistence_24h"]
+        assert {float(row["skill"]) for row in rows if row["product"] == "mcnet"} == {0.0}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -19,6 +19,8 @@ from video_prediction_tools.postprocess.metrics.profiles import PROFILES
 from video_prediction_tools.postprocess.metrics.registry import METRICS
 from video_prediction_tools.postprocess.scoring import (
     Reduction,
+    Sum,
+    Sums,
     choose_cases,
     reduce_forecasts,
     score,
@@ -115,6 +117,27 @@ def test_agrees_with_scores(world, scored, uk):
 @pytest.mark.parametrize("chunk", [1, 7, 66, 1000])
 def test_any_chunk_size(world, chunk):
     xr.testing.assert_identical(reduce(world), reduce(world, chunk))
+
+
+@pytest.mark.parametrize("number", [1, 2, 7, 13])
+def test_sums_do_not_depend_on_the_order_of_the_parts(number):
+    """As they come from any number of ranks; the mean leaves out what is missing."""
+    random = np.random.default_rng(number)
+    values = random.normal(size=(number, 5, 4)) * 10.0 ** random.integers(-8, 8, size=(number, 1, 1))
+    values[random.random(values.shape) < 0.2] = np.nan
+
+    def total(order):
+        sums = Sums()
+        for part in order:
+            one = Sum.nothing((4,))
+            one.add(values[part])
+            sums.add(int(part), {"map": one})
+        return sums.total()["map"].mean()
+
+    expected = total(range(number))
+    for _ in range(5):
+        np.testing.assert_array_equal(total(random.permutation(number)), expected)
+    np.testing.assert_allclose(expected, np.nanmean(values.reshape(-1, 4), axis=0), rtol=1e-9, atol=1e-9)
 
 
 def test_acc_uses_the_valid_hour(world, tmp_path):

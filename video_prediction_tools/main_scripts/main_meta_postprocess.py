@@ -31,7 +31,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="METRIC",
         help="metrics to compare (default: all that all results have)",
     )
-    add("--baseline", default="persistence", metavar="NAME", help="baseline that skill is measured against")
+    add(
+        "--baseline",
+        default="persistence",
+        metavar="NAME",
+        help="product that skill is measured against: a baseline or one of the models",
+    )
     add(
         "--intersect",
         action="store_true",

@@ -75,15 +75,17 @@ def compare(
     """
     first = experiments[0]
     groups, protocol = group(experiments), first.protocol
-    baselines = [one for one in first.scores["product"].values.tolist() if one in protocol.baselines]
-    if baseline not in baselines:
+    names = [one.name for one in groups]
+    # a model can be a baseline itself, and is then none of the products beside it
+    baselines = [name for name in protocol.baselines if name not in names and _with(experiments, name)]
+    if baseline not in (*names, *baselines):
         raise InputError(
             "--baseline",
-            f"there is no baseline '{baseline}' in the results",
-            did_you_mean(baseline, baselines),
+            f"there is no product '{baseline}' in the results",
+            did_you_mean(baseline, [*names, *baselines]),
         )
     metrics, left_out = _common_metrics(experiments, asked, protocol)
-    reduced = _side_by_side(groups, baselines, metrics)
+    reduced = _side_by_side(groups, [(name, _with(experiments, name)) for name in baselines], metrics)
     blocks = MovingBlocks(
         reduced.sizes["init_time"], int(first.scores.attrs["bootstrap_block_length"]), draws
     )
@@ -172,16 +174,23 @@ def _statistics_of(one: Experiment) -> dict[str, str]:
     return names
 
 
-def _side_by_side(groups: Sequence[Group], baselines: Sequence[str], metrics: Sequence[Metric]) -> xr.Dataset:
+def _with(experiments: Sequence[Experiment], product: str) -> Experiment | None:
+    """Return the first of the experiments whose results hold a product."""
+    return next((one for one in experiments if product in one.scores["product"].values), None)
+
+
+def _side_by_side(
+    groups: Sequence[Group], baselines: Sequence[tuple[str, Experiment]], metrics: Sequence[Metric]
+) -> xr.Dataset:
     """Return `grid_mean` [product, statistic, variable, init_time, lead_time] of groups and baselines."""
     kinds = [one.__name__ for one in statistics_of(metrics)]
     rows = [
         sum(_row(one, one.model, kinds) for one in each.experiments) / len(each.experiments)
         for each in groups
     ]
-    first = groups[0].experiments[0]
-    rows += [_row(first, baseline, kinds, is_model=False) for baseline in baselines]
-    together = xr.concat(rows, "product").assign_coords(product=[*(one.name for one in groups), *baselines])
+    rows += [_row(one, name, kinds, is_model=False) for name, one in baselines]
+    products = [*(one.name for one in groups), *(name for name, _ in baselines)]
+    together = xr.concat(rows, "product").assign_coords(product=products)
     return together.to_dataset(name="grid_mean")
 
 

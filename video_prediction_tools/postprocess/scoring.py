@@ -56,7 +56,7 @@ class Reduction:
     regions: xr.DataArray | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Part:
     """What some init_times, one behind the other, are reduced to.
 
@@ -71,9 +71,10 @@ class Part:
     sums: "dict[str, Sum]"
 
 
-# Sums over init_times are made of sums over so many each: added in another order they would be rounded differently, and
-# the ranks have to share out the work somehow.
+# What is shared out over the ranks; sums over init_times are made part by part, see `Sums`.
 INIT_TIMES_A_PART = 64
+CHUNK_BYTES = 4e6  # of one array: the arrays that are worked on at a time stay in the processor's cache
+MOST_THREADS = 8  # each has a chunk in memory, some twenty arrays
 ERROR_MAP, SQUARED_ERROR_MAP = "error_map", "squared_error_map"
 
 
@@ -82,9 +83,9 @@ def reduce_forecasts(
     model: str,
     baselines: Sequence[Baseline],
     reduction: Reduction,
-    chunk: int = 8,
+    chunk: int | None = None,
     ranks: Ranks | None = None,
-) -> xr.Dataset:
+) -> xr.Dataset | None:
     """Reduce every forecast of every product to its statistics.
 
     Arguments:
@@ -92,8 +93,9 @@ def reduce_forecasts(
         model: name of the product that the model is.
         baselines: the other products.
         reduction: what to work out.
-        chunk: forecasts in memory at a time, members counted one by one; the result does not depend on it.
-        ranks: that share the work; the result does not depend on how many, and all of them get it.
+        chunk: forecasts in memory at a time, members counted one by one (None: some megabytes); the result does not
+            depend on it.
+        ranks: that share the work; the result does not depend on how many, and the first one gets it.
 
     Returns:
         `grid_mean` [product, statistic, variable, init_time, lead_time], NaN where a product has no forecast;
@@ -101,18 +103,28 @@ def reduce_forecasts(
         profiles [variable, lead_time, <axis>], likewise; with regions `region_mean` [product, region_statistic,
         variable, init_time, lead_time, region].
     """
-    ranks = ranks or Ranks()
-    number = len(forecasts)
-    starts = range(0, number, INIT_TIMES_A_PART)
-    rows = [range(start, min(start + INIT_TIMES_A_PART, number)) for start in starts]
+    ranks, number, sums = ranks or Ranks(), len(forecasts), Sums()
+    if chunk is None:
+        grid = forecasts.grid
+        frame = len(grid.lat) * len(grid.lon) * len(grid.variables) * 8
+        chunk = int(CHUNK_BYTES / (frame * len(forecasts.lead_hours)))
     chunk = max(1, chunk // (forecasts.members or 1))
+    rows = [
+        range(start, min(start + INIT_TIMES_A_PART, number)) for start in range(0, number, INIT_TIMES_A_PART)
+    ]
     with progress("scores", number, enabled=ranks.is_first) as advance:
+
+        def note(done: list[tuple[range, Part]]) -> None:
+            for part, result in done:
+                sums.add(part.start // INIT_TIMES_A_PART, result.sums)
+                result.sums = {}  # maps of the whole area need not be kept for every part
+                advance(len(part))
+
         parts = ranks.share_out(
-            rows,
-            lambda part: _reduce_part(forecasts, part, baselines, reduction, chunk),
-            lambda done: advance(sum(len(part) for part, _ in done)),
+            rows, lambda part: _reduce_part(forecasts, part, baselines, reduction, chunk), note
         )
-    return _joined(parts, forecasts, [model, *(one.name for one in baselines)], reduction)
+    products = [model, *(one.name for one in baselines)]
+    return ranks.first_does(lambda: _joined(parts, sums.total(), forecasts, products, reduction))
 
 
 def _reduce_part(
@@ -125,18 +137,20 @@ def _reduce_part(
     """Reduce the forecasts of some init_times, chunk by chunk, on all cores that this process has."""
     chunks = [rows[start : start + chunk] for start in range(0, len(rows), chunk)]
     reading = Lock()  # the NetCDF library, and what observations keep in memory, are for one thread at a time
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
-        done = list(
-            threads.map(lambda one: _reduce_chunk(forecasts, one, baselines, reduction, reading), chunks)
-        )
-    sums = {name: Sum.nothing(values.shape[1:]) for name, values in done[0].of_model.items()}
-    for each in done:
-        for name, values in each.of_model.items():
-            sums[name].add(values)
-    region_mean = (
-        None if reduction.regions is None else np.concatenate([each.region_mean for each in done], axis=3)
+    grid_mean, region_mean, sums = [], [], {}
+    with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), MOST_THREADS)) as threads:
+        for done in threads.map(
+            lambda one: _reduce_chunk(forecasts, one, baselines, reduction, reading), chunks
+        ):
+            grid_mean.append(done.grid_mean)
+            region_mean.append(done.region_mean)
+            for name, values in done.of_model.items():
+                sums.setdefault(name, Sum.nothing(values.shape[1:])).add(values)
+    return Part(
+        np.concatenate(grid_mean, axis=3),
+        None if reduction.regions is None else np.concatenate(region_mean, axis=3),
+        sums,
     )
-    return Part(np.concatenate([each.grid_mean for each in done], axis=3), region_mean, sums)
 
 
 @dataclass(frozen=True)
@@ -174,15 +188,15 @@ def _reduce_chunk(
 
 
 def _joined(
-    parts: Sequence[Part], forecasts: ForecastFile, products: list[str], reduction: Reduction
+    parts: Sequence[Part],
+    sums: "Mapping[str, Sum]",
+    forecasts: ForecastFile,
+    products: list[str],
+    reduction: Reduction,
 ) -> xr.Dataset:
     """Put the parts together."""
-    grid, means = forecasts.grid, {}
-    for name, first in parts[0].sums.items():
-        total = Sum.nothing(first.total.shape)
-        for part in parts:
-            total.join(part.sums[name])
-        means[name] = np.moveaxis(total.mean(), 1, 0)  # variable first
+    grid = forecasts.grid
+    means = {name: np.moveaxis(one.mean(), 1, 0) for name, one in sums.items()}  # variable first
     maps = ("variable", "lead_time", "lat", "lon")
     reduced = xr.Dataset(
         {
@@ -232,7 +246,7 @@ class Sum:
     @classmethod
     def nothing(cls, shape: tuple[int, ...]) -> "Sum":
         """Return the sum of no arrays of a shape."""
-        return cls(np.zeros(shape), np.zeros(shape, np.int64))
+        return cls(np.zeros(shape), np.zeros(shape, np.int32))
 
     def add(self, values: np.ndarray) -> None:
         """Add arrays [B, ..]."""
@@ -255,6 +269,40 @@ class Sum:
     def mean(self) -> np.ndarray:
         """Return the mean, NaN where nothing is there."""
         return quotient(self.total, self.number)
+
+
+class Sums:
+    """Sums of parts that come in any order, added up two by two.
+
+    Which are added to which depends on their numbers alone, so that rounding does not depend on the number of ranks;
+    and as two make one at once, only a few are kept.
+    """
+
+    def __init__(self):
+        self._kept: dict[tuple[int, int], dict[str, Sum]] = {}  # by level and number
+
+    def add(self, number: int, sums: dict[str, Sum]) -> None:
+        """Take the sums of a part (they are changed)."""
+        level = 0
+        while (neighbour := self._kept.pop((level, number ^ 1), None)) is not None:
+            sums = _added(neighbour, sums) if number % 2 else _added(sums, neighbour)
+            level, number = level + 1, number // 2
+        self._kept[level, number] = sums
+
+    def total(self) -> dict[str, Sum]:
+        """Return the sums of all parts."""
+        first, *others = (
+            sums for _, sums in sorted(self._kept.items(), key=lambda item: item[0][1] << item[0][0])
+        )
+        for other in others:
+            first = _added(first, other)
+        return first
+
+
+def _added(one: dict[str, Sum], other: Mapping[str, Sum]) -> dict[str, Sum]:
+    for name, each in one.items():
+        each.join(other[name])
+    return one
 
 
 def score(
