@@ -90,7 +90,8 @@ def score_all(path: Path) -> dict[str, float]:
     from video_prediction_tools.postprocess.metrics.metric import statistics_of
     from video_prediction_tools.postprocess.metrics.profiles import PROFILES
     from video_prediction_tools.postprocess.metrics.registry import METRICS
-    from video_prediction_tools.postprocess.scoring import Reduction, reduce_forecasts, score
+    from video_prediction_tools.postprocess.reduction import Reduction, reduce_forecasts
+    from video_prediction_tools.postprocess.scoring import score
     from video_prediction_tools.postprocess.weights import latitude_weights
 
     metrics = [metric for metric in METRICS.values() if not metric.needs_members]
@@ -120,7 +121,7 @@ def score_shared(path: Path) -> dict[str, object]:
     from video_prediction_tools.postprocess.metrics.fields import Scale
     from video_prediction_tools.postprocess.metrics.metric import statistics_of
     from video_prediction_tools.postprocess.metrics.registry import METRICS
-    from video_prediction_tools.postprocess.scoring import Reduction, reduce_forecasts
+    from video_prediction_tools.postprocess.reduction import Reduction, reduce_forecasts
     from video_prediction_tools.postprocess.weights import uniform_weights
 
     metrics = [METRICS[name] for name in (*SHARED, *FROST, "frost_brier")]

@@ -15,7 +15,7 @@ import xarray as xr
 
 from video_prediction_tools.metadata.names import Layout, result_directory
 from video_prediction_tools.metadata.record import read_record
-from video_prediction_tools.postprocess.scoring import INIT_TIMES_A_PART
+from video_prediction_tools.postprocess.reduction import INIT_TIMES_A_PART
 
 pytestmark = pytest.mark.slow
 

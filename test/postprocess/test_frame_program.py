@@ -25,8 +25,9 @@ from video_prediction_tools.postprocess.metrics.metric import statistics_of
 from video_prediction_tools.postprocess.metrics.registry import FRAME_METRICS
 from video_prediction_tools.postprocess.plots import animation, strips
 from video_prediction_tools.postprocess.protocol import MOVING_MNIST
+from video_prediction_tools.postprocess.reduction import Reduction, reduce_forecasts
 from video_prediction_tools.postprocess.report import spans
-from video_prediction_tools.postprocess.scoring import Reduction, choose_cases, reduce_forecasts, score
+from video_prediction_tools.postprocess.scoring import choose_cases, score
 from video_prediction_tools.postprocess.sequences import Batch
 from video_prediction_tools.postprocess.weights import sum_weights
 

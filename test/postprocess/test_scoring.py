@@ -17,15 +17,8 @@ from video_prediction_tools.postprocess.metrics.fields import Scale
 from video_prediction_tools.postprocess.metrics.metric import statistics_of
 from video_prediction_tools.postprocess.metrics.profiles import PROFILES
 from video_prediction_tools.postprocess.metrics.registry import METRICS
-from video_prediction_tools.postprocess.scoring import (
-    Reduction,
-    Sum,
-    Sums,
-    choose_cases,
-    reduce_forecasts,
-    score,
-    write_scores,
-)
+from video_prediction_tools.postprocess.reduction import Reduction, Sum, Sums, reduce_forecasts
+from video_prediction_tools.postprocess.scoring import choose_cases, score, write_scores
 from video_prediction_tools.postprocess.sequences import Batch, choose_sequences
 from video_prediction_tools.postprocess.weights import latitude_weights, uniform_weights
 

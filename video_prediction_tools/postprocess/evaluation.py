@@ -18,12 +18,8 @@ from video_prediction_tools.postprocess.metrics.errors import SquaredError
 from video_prediction_tools.postprocess.metrics.metric import Metric, statistics_of
 from video_prediction_tools.postprocess.metrics.registry import METRICS_VERSION
 from video_prediction_tools.postprocess.plan import KIND, Plan
-from video_prediction_tools.postprocess.scoring import (
-    Reduction,
-    reduce_forecasts,
-    score,
-    write_scores,
-)
+from video_prediction_tools.postprocess.reduction import Reduction, reduce_forecasts
+from video_prediction_tools.postprocess.scoring import score, write_scores
 from video_prediction_tools.progress import say
 from video_prediction_tools.ranks import Ranks
 
