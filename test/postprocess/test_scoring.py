@@ -1,6 +1,8 @@
 """From forecasts.nc to scores: against `scores` on whole arrays, for any chunk size, and as tables."""
 
 import csv
+import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -110,6 +112,58 @@ def test_agrees_with_scores(world, scored, uk):
 @pytest.mark.parametrize("chunk", [1, 7, 66, 1000])
 def test_any_chunk_size(world, chunk):
     xr.testing.assert_identical(reduce(world), reduce(world, chunk))
+
+
+ON_RANKS = """
+import pickle, sys
+from pathlib import Path
+from video_prediction_tools.datasets.observations import Observations
+from video_prediction_tools.postprocess import reduction
+from video_prediction_tools.postprocess.baselines import Sources, make_baselines
+from video_prediction_tools.postprocess.climatology import training_climatology
+from video_prediction_tools.postprocess.forecasts import ForecastFile
+from video_prediction_tools.postprocess.metrics.fields import Scale
+from video_prediction_tools.postprocess.metrics.metric import statistics_of
+from video_prediction_tools.postprocess.metrics.profiles import PROFILES
+from video_prediction_tools.postprocess.metrics.registry import METRICS
+from video_prediction_tools.postprocess.weights import latitude_weights
+from video_prediction_tools.ranks import find_ranks
+
+ranks, (data, forecasts, target) = find_ranks(), map(Path, sys.argv[1:])
+reduction.INIT_TIMES_A_PART = 10
+observations = Observations(data)
+climatology = training_climatology(observations)
+baselines, _ = make_baselines(Sources(observations, climatology))
+with ForecastFile(forecasts) as file:
+    grid = file.grid
+    what = reduction.Reduction(
+        statistics_of(METRICS.values()), latitude_weights(grid.lat, len(grid.lon)), climatology,
+        Scale([True], [30.0], grid.lat, grid.lon), [one for one in PROFILES if not one.needs_members],
+    )
+    found = reduction.reduce_forecasts(file, "convLSTM", baselines, what, ranks=ranks)
+if ranks.is_first:
+    target.write_bytes(pickle.dumps((ranks.size, found)))
+else:
+    assert found is None
+"""
+
+
+def test_any_number_of_ranks(world, uk_data, tmp_path, run_command, program_command):
+    found = {}
+    for ranks in (1, 2, 3):
+        (tmp_path / "reduce.py").write_text(ON_RANKS)
+        launcher = program_command("x", ranks=ranks)[:3]
+        target = tmp_path / f"{ranks}.pickle"
+        done = run_command(
+            [*launcher, sys.executable, str(tmp_path / "reduce.py"), str(uk_data), str(world[0]), str(target)]
+        )
+        assert done.returncode == 0, done.stderr
+        size, found[ranks] = pickle.loads(target.read_bytes())
+        assert size == ranks
+    xr.testing.assert_identical(found[1], found[2])
+    xr.testing.assert_identical(found[1], found[3])
+    scores_of = reduce(world)["grid_mean"]  # in parts of another size
+    xr.testing.assert_identical(found[1]["grid_mean"], scores_of)
 
 
 @pytest.mark.parametrize("number", [1, 2, 7, 13])
