@@ -1,6 +1,8 @@
 SHELL := /bin/bash
 ENV ?= ambs
 PYTEST_ARGS ?=
+# tests at a time: one more than the two cores of a small machine, as those that wait for Slurm use none
+WORKERS ?= 3
 
 BENCHMARKS = bootstrap generator_start input_pipeline kill_and_restart models_table preprocess runscripts_on_slurm scoring two_workers
 
@@ -13,7 +15,7 @@ demo-mnist:   ## the same on Moving MNIST, 6 minutes; DIGITS_DIR=<directory of t
 	demo/run_demo.sh $(ENV) moving_mnist
 
 test:
-	source env_setup/create_env.sh $(ENV) --dev && python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	source env_setup/create_env.sh $(ENV) --dev && python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint:
 	source env_setup/create_env.sh $(ENV) --dev && ruff check
