@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video_prediction_tools.errors import InputError, did_you_mean
+from video_prediction_tools.metadata.record import arguments_of
 from video_prediction_tools.metadata.variables import variables
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Request:
 
     def arguments(self) -> dict[str, Any]:
         """Return the flags as JSON."""
-        return {key: str(value) if isinstance(value, Path) else value for key, value in self.options.items()}
+        return arguments_of(self.options)
 
 
 def checked(options: argparse.Namespace) -> Request:

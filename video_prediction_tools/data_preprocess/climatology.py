@@ -22,7 +22,6 @@ from video_prediction_tools.datasets.month_hours import (
 from video_prediction_tools.datasets.observations import Observations
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import netcdf_errors_as_os_errors, whole_file
-from video_prediction_tools.metadata.names import month_file
 from video_prediction_tools.metadata.record import require_done
 from video_prediction_tools.metadata.variables import variable
 from video_prediction_tools.progress import progress
@@ -91,15 +90,8 @@ def find_extracted(
     """
     extracted = require_done(directory, "extracted_data", "extract")
     if not years:
-        years = sorted({int(name[:4]) for name in extracted.outputs if name.count("/") == 2})
-        years = [
-            year
-            for year in years
-            if any(
-                month_file(directory, year, month).relative_to(directory).as_posix() in extracted.outputs
-                for month in months
-            )
-        ]
+        there = (name.split("/")[:2] for name in extracted.outputs if name.count("/") == 2)  # year/month/file
+        years = sorted({int(year) for year, month in there if int(month) in months})
     if not years:
         raise InputError("--months", f"{directory} holds none of these months", "give others")
     files, missing = source.find_months(directory, extracted, years, months)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from video_prediction_tools.data_preprocess.region import degrees
 from video_prediction_tools.datasets import times as time
@@ -95,8 +93,3 @@ def say_blocks(plan: BlockPlan, ranks: int) -> None:
 def say_size(ratio: float) -> None:
     """Say how much larger the TFRecords are than the hours in them."""
     say(f"size of the TFRecords over the size of the hours in them: {ratio:.3f}")
-
-
-def arguments(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments as metadata.json keeps them."""
-    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.main_scripts.program import Parser, run
-from video_prediction_tools.metadata.record import is_there, running
+from video_prediction_tools.metadata.record import arguments_of, is_there, running
 from video_prediction_tools.progress import say
 
 PROGRAM = Path(__file__).name
@@ -61,12 +61,6 @@ def main(options: argparse.Namespace) -> None:
         say("this climatology is there already, whole; nothing to do")
         say(str(path))
         return
-    arguments = {
-        "input_dir": str(options.input_dir),
-        "source_dir": str(options.source_dir or ""),
-        "years": options.years or [],
-        "months": options.months,
-    }
     inputs = {str(options.input_dir): observations.fingerprint}
     if found:
         inputs[str(options.source_dir)] = found.fingerprint
@@ -75,7 +69,7 @@ def main(options: argparse.Namespace) -> None:
         kind=KIND,
         name=directory.resolve().name,
         program=PROGRAM,
-        arguments=arguments,
+        arguments=arguments_of({name: value for name, value in vars(options).items() if value is not None}),
         inputs=inputs,
     ) as opened:
         opened.record.details = {"recipe": recipe}

@@ -59,7 +59,7 @@ def main(options: argparse.Namespace) -> None:
     from video_prediction_tools.datasets.normalisation import Normalisation
     from video_prediction_tools.datasets.prepared import open_prepared  # late: --help needs no numpy
     from video_prediction_tools.metadata.files import sha256, whole_file, write_json
-    from video_prediction_tools.metadata.record import is_there, running
+    from video_prediction_tools.metadata.record import arguments_of, is_there, running
     from video_prediction_tools.models.registry import MODELS
     from video_prediction_tools.postprocess.imported import NAME, ImportedForecasts
     from video_prediction_tools.training.experiment import HPARAMS_NAME, KIND, SPEC_NAME, describe_data
@@ -96,11 +96,7 @@ def main(options: argparse.Namespace) -> None:
             some = forecasts.init_times[start : start + AT_A_TIME]
             forecasts.forecast(some)  # raises where a value is missing
             advance(len(some))
-    arguments = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in vars(options).items()
-        if value is not None
-    }
+    arguments = arguments_of({name: value for name, value in vars(options).items() if value is not None})
     with running(
         directory,
         kind=KIND,

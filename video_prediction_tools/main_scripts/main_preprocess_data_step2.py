@@ -7,7 +7,7 @@ from pathlib import Path
 
 from video_prediction_tools.main_scripts.program import Parser
 from video_prediction_tools.main_scripts.program_on_ranks import run_on_ranks
-from video_prediction_tools.metadata.record import require_done, running
+from video_prediction_tools.metadata.record import arguments_of, require_done, running
 from video_prediction_tools.progress import progress, say
 from video_prediction_tools.ranks import Ranks
 
@@ -69,7 +69,7 @@ def main(options: argparse.Namespace, ranks: Ranks) -> None:
                         kind="tfrecords",
                         name=dataset.name,
                         program=PROGRAM,
-                        arguments=report.arguments(options),
+                        arguments=arguments_of(vars(options)),
                         inputs={str(options.source_dir.resolve()): observations.fingerprint},
                     )
                 )

@@ -188,16 +188,14 @@ def _side_by_side(
         sum(_row(one, one.model, kinds) for one in each.experiments) / len(each.experiments)
         for each in groups
     ]
-    rows += [_row(one, name, kinds, is_model=False) for name, one in baselines]
+    rows += [_row(one, name, kinds) for name, one in baselines]
     products = [*(one.name for one in groups), *(name for name, _ in baselines)]
     together = xr.concat(rows, "product").assign_coords(product=products)
     return together.to_dataset(name="grid_mean")
 
 
-def _row(one: Experiment, product: str, kinds: Sequence[str], is_model: bool = True) -> xr.DataArray:
+def _row(one: Experiment, product: str, kinds: Sequence[str]) -> xr.DataArray:
     names = _statistics_of(one)
-    if not is_model:  # a baseline is a single forecast
-        names = {**names, FairCRPS.__name__: names.get(FairCRPS.__name__, AbsoluteError.__name__)}
     rows = [one.scores["grid_mean"].sel(product=product, statistic=names[kind], drop=True) for kind in kinds]
     return xr.concat(rows, "statistic").assign_coords(statistic=list(kinds))
 

@@ -1,10 +1,9 @@
 """The parts of a comparison, one after another."""
 
-import hashlib
-import json
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.meta_postprocess.comparison import Comparison, compare
@@ -15,7 +14,7 @@ from video_prediction_tools.meta_postprocess.experiments import (
     require_comparable,
     require_same_starts,
 )
-from video_prediction_tools.metadata.record import is_there, running
+from video_prediction_tools.metadata.record import arguments_of, is_there, running
 from video_prediction_tools.progress import say
 
 KIND = "comparison"
@@ -36,19 +35,13 @@ def compare_results(options: Namespace) -> Path:
         experiments = on_common_starts(experiments)
     else:
         require_same_starts(experiments)
-    directory, key = Path(options.output_dir), _key(options, experiments)
-    if is_there(directory, KIND, key, "--output_dir"):
+    directory, recipe = Path(options.output_dir), _recipe(options, experiments)
+    if is_there(directory, KIND, recipe, "--output_dir"):
         say("this comparison is there already, whole; nothing to do")
         return directory
-    arguments = {
-        name: [str(one) for one in value]
-        if isinstance(value, list)
-        else str(value)
-        if isinstance(value, Path)
-        else value
-        for name, value in vars(options).items()
-        if value not in (None, False)
-    }
+    arguments = arguments_of(
+        {name: value for name, value in vars(options).items() if value not in (None, False)}
+    )
     comparison = compare(experiments, options.metrics, options.baseline, options.bootstrap_draws)
     inputs = {str(one.directory): one.record.fingerprint() for one in experiments}
     with running(
@@ -60,7 +53,7 @@ def compare_results(options: Namespace) -> Path:
         inputs=inputs,
     ) as opened:
         opened.record.outputs.clear()
-        opened.record.details = {"recipe": key, "products": [one.name for one in comparison.groups]}
+        opened.record.details = {"recipe": recipe, "products": [one.name for one in comparison.groups]}
         opened.save()
         for path in _write(comparison, directory, arguments):
             opened.add_output(path)
@@ -97,12 +90,12 @@ def _notes(comparison: Comparison, experiments: Sequence[Experiment]) -> list[st
     return notes + list(dict.fromkeys(said))
 
 
-def _key(options: Namespace, experiments: Sequence[Experiment]) -> str:
-    parts = [
-        [one.record.fingerprint() for one in experiments],
-        options.metrics,
-        options.baseline,
-        options.intersect,
-        options.bootstrap_draws,
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+def _recipe(options: Namespace, experiments: Sequence[Experiment]) -> dict[str, Any]:
+    """Return all that decides about a comparison."""
+    return {
+        "results": [one.record.fingerprint() for one in experiments],
+        "metrics": options.metrics,
+        "baseline": options.baseline,
+        "intersect": options.intersect,
+        "bootstrap_draws": options.bootstrap_draws,
+    }

@@ -8,7 +8,7 @@ import hashlib
 import os
 import socket
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -105,6 +105,12 @@ class OpenRecord:
             and sha256(path) == entry["sha256"]
         )
 
+    def is_complete(self) -> bool:
+        """Say whether the step ended well and all its outputs are there as they were written."""
+        return self.record.state == "done" and all(
+            self.is_whole(self.directory / name) for name in self.record.outputs
+        )
+
     def save(self) -> None:
         """Write metadata.json now, so that a killed run is taken up from here."""
         write_json(self.directory / FILE_NAME, asdict(self.record))
@@ -163,6 +169,17 @@ def require_done(directory: Path, kind: str, step: str) -> Record:
     return record
 
 
+def arguments_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a program's flags as metadata.json keeps them: paths, also those of a list, as text."""
+
+    def kept(value: Any) -> Any:
+        if isinstance(value, list):
+            return [kept(one) for one in value]
+        return str(value) if isinstance(value, Path) else value
+
+    return {name: kept(value) for name, value in values.items()}
+
+
 def is_there(directory: Path, kind: str, recipe: Any, flag: str) -> bool:
     """Say whether an output directory holds just what is to be made, whole; it may also be new or unfinished.
 
@@ -185,8 +202,7 @@ def is_there(directory: Path, kind: str, recipe: Any, flag: str) -> bool:
     if record.kind != kind or record.details.get("recipe", recipe) != recipe:
         what = f"another {kind}" if record.kind == kind else f"data of the kind '{record.kind}'"
         raise InputError(f"{flag} {directory}", f"holds {what}", "give another directory, or delete it")
-    opened = OpenRecord(directory, record)
-    return record.state == "done" and all(opened.is_whole(directory / name) for name in record.outputs)
+    return OpenRecord(directory, record).is_complete()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from video_prediction_tools.datasets.prepared import PreparedData, open_prepared
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import read_json, sha256
 from video_prediction_tools.metadata.names import result_directory, step_that_makes
-from video_prediction_tools.metadata.record import OpenRecord, Record, find_record, require_done
+from video_prediction_tools.metadata.record import OpenRecord, Record, arguments_of, find_record, require_done
 from video_prediction_tools.postprocess import imported
 from video_prediction_tools.postprocess.imported import ImportedForecasts, is_imported
 from video_prediction_tools.postprocess.metrics.registry import METRICS_VERSION
@@ -67,11 +67,7 @@ class Plan:
     @property
     def arguments(self) -> dict[str, Any]:
         """The program's flags as metadata.json keeps them."""
-        return {
-            name: str(value) if isinstance(value, Path) else value
-            for name, value in vars(self.options).items()
-            if value is not None
-        }
+        return arguments_of({name: value for name, value in vars(self.options).items() if value is not None})
 
     def keys(self) -> dict[str, str]:
         """Return what results are keyed by in their metadata."""
@@ -84,11 +80,9 @@ class Plan:
     def is_done(self) -> bool:
         """Say whether these very results are there, whole."""
         record = find_record(self.directory)
-        if record is None or record.state != "done":
+        if record is None or {name: record.details.get(name) for name in self.keys()} != self.keys():
             return False
-        keys = {name: record.details.get(name) for name in self.keys()}
-        opened = OpenRecord(self.directory, record)
-        return keys == self.keys() and all(opened.is_whole(self.directory / name) for name in record.outputs)
+        return OpenRecord(self.directory, record).is_complete()
 
 
 def make_plan(options: Namespace) -> Plan:

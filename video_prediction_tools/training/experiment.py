@@ -14,7 +14,7 @@ from video_prediction_tools.datasets.prepared import PreparedData
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import raise_as_input_error, read_json, write_json
 from video_prediction_tools.metadata.names import step_that_makes
-from video_prediction_tools.metadata.record import OpenRecord, Record, find_record, running
+from video_prediction_tools.metadata.record import OpenRecord, Record, arguments_of, find_record, running
 from video_prediction_tools.training.checkpoints import Progress, best_file, last_file, read_progress
 from video_prediction_tools.training.log import LOG_NAME
 
@@ -167,11 +167,7 @@ def recorded(experiment: Experiment, arguments: Mapping[str, Any]) -> Iterator[O
     """
     data, directory = experiment.data, experiment.directory
     inputs = {str(data.directory): data.fingerprint, str(data.index.directory): data.index.fingerprint}
-    written = {
-        key: value if isinstance(value, (int, float, str, list, bool)) else str(value)
-        for key, value in arguments.items()
-        if value is not None
-    }
+    written = arguments_of({key: value for key, value in arguments.items() if value is not None})
     with running(
         directory,
         kind=KIND,

@@ -13,7 +13,6 @@ import numpy as np
 
 from video_prediction_tools.data_preprocess import blocks
 from video_prediction_tools.data_preprocess.moving_mnist.plan import RECIPE_NAMES, Plan
-from video_prediction_tools.data_preprocess.report import arguments
 from video_prediction_tools.data_preprocess.restart import earlier_run, whole_outputs
 from video_prediction_tools.datasets import times as time
 from video_prediction_tools.datasets.fresh import DIGITS_FILE
@@ -21,7 +20,7 @@ from video_prediction_tools.datasets.statistics import FILE_NAME as STATISTICS
 from video_prediction_tools.datasets.statistics import VariableStatistics, write_statistics
 from video_prediction_tools.datasets.tfrecords import DIRECTORY, SPLITS, Block, write_block
 from video_prediction_tools.metadata.files import whole_file, write_json
-from video_prediction_tools.metadata.record import OpenRecord, running
+from video_prediction_tools.metadata.record import OpenRecord, arguments_of, running
 from video_prediction_tools.progress import progress, say
 from video_prediction_tools.ranks import Ranks
 
@@ -75,7 +74,7 @@ def write_dataset(plan: Plan, program: str, options: argparse.Namespace) -> None
         if blocks.kept_blocks(block_plan, _ALONE)[1]:
             say(f"all {len(block_plan.blocks)} files are there and whole (SHA-256 verified): nothing to do")
             return
-    about = {"program": program, "arguments": arguments(options), "name": str(plan.name)}
+    about = {"program": program, "arguments": arguments_of(vars(options)), "name": str(plan.name)}
     with running(plan.directory, kind="dataset", inputs=plan.inputs, **about) as opened:
         if not described:
             _describe(plan, opened)

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from video_prediction_tools.metadata.files import whole_file
 from video_prediction_tools.postprocess.forecasts import ForecastFile
+from video_prediction_tools.postprocess.plots.gif import write_gif
 
 _SIDE = 192  # pixels of a panel, at least (small frames are shown several pixels a pixel)
 _GAP, _LINE = 12, 26
-_MILLISECONDS, _AT_THE_END = 250, 1500
+_MILLISECONDS = 250
 _TEXT, _SOFT, _PAPER, _SYNTHETIC = (28, 39, 51), (90, 103, 117), (255, 255, 255), (176, 0, 32)
 
 
@@ -43,16 +43,7 @@ def write_animation(
             np.concatenate([context, forecast]),
         )
     pictures = list(_pictures(rows, len(context), model, synthetic))
-    durations = [_MILLISECONDS] * (len(pictures) - 1) + [_AT_THE_END]
-    with whole_file(path) as temporary:
-        pictures[0].save(
-            temporary,
-            format="GIF",
-            save_all=True,
-            append_images=pictures[1:],
-            duration=durations,
-            loop=0,
-        )
+    write_gif(pictures, path, _MILLISECONDS)
 
 
 def _pictures(

@@ -8,12 +8,12 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from video_prediction_tools.metadata.files import whole_file
 from video_prediction_tools.postprocess.forecasts import ForecastFile
 from video_prediction_tools.postprocess.plots import style
+from video_prediction_tools.postprocess.plots.gif import write_gif
 from video_prediction_tools.postprocess.plots.maps import PROJECTION, Fields3, compare
 
-_MILLISECONDS, _AT_THE_END = 600, 1500
+_MILLISECONDS = 600
 _DPI = 80
 
 
@@ -59,8 +59,4 @@ def write_map_animation(
     both = Image.fromarray(np.concatenate([np.asarray(pictures[0]), np.asarray(pictures[-1])]))
     table = both.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     pictures = [one.quantize(palette=table, dither=Image.Dither.NONE) for one in pictures]
-    durations = [_MILLISECONDS] * (len(pictures) - 1) + [_AT_THE_END]
-    with whole_file(path) as temporary:
-        pictures[0].save(
-            temporary, format="GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0
-        )
+    write_gif(pictures, path, _MILLISECONDS)

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
 from video_prediction_tools.postprocess.conditional_quantiles import FEWEST
 from video_prediction_tools.postprocess.forecasts import standard_names
+from video_prediction_tools.postprocess.metrics.errors import squared
 from video_prediction_tools.postprocess.plots import style
 
 # of several lead times, from the first to the last
@@ -57,7 +58,7 @@ def draw_spectrum(
             )
         ratio.axhline(1.0, color="0.3", linewidth=1.0)
         ratio.set(xlabel="wavelength [km]", ylabel="forecast / truth", ylim=(0.0, None))
-        power.set_ylabel(f"variance{style.in_brackets(_squared(unit))}")
+        power.set_ylabel(f"variance{style.in_brackets(squared(unit))}")
         ratio.invert_xaxis()
         ratio.xaxis.set_major_formatter(ScalarFormatter())
         ratio.xaxis.set_minor_formatter(NullFormatter() if len(lengths) > 6 else ScalarFormatter())
@@ -69,10 +70,6 @@ def draw_spectrum(
             figure, f"Power by wavelength, {standard_names(variable)[1]} ({variable})", caption, synthetic
         )
         style.save(figure, path)
-
-
-def _squared(unit: str) -> str:
-    return unit if unit == "1" else f"({unit})2" if " " in unit else f"{unit}2"
 
 
 def draw_rank_histogram(
