@@ -26,6 +26,9 @@ GPUS = 4
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol")
 PACKAGES = "slurm-wlm munge"  # of Debian
 DEFAULT_PARTITION = "any"  # of jobs that name none
+# [s] from TERM to KILL. When a node went down, its job must not be back before that: Slurm would find it twice, drain
+# the node and hold the job
+KILL_WAIT = 10
 # never opened by anybody: a job sees only which of them are its own. More devices: a machine with more GPUs
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/full", "/dev/tty")
 _PATH = "/usr/sbin:/sbin"  # of the daemons, where the user's PATH does not have them
@@ -228,7 +231,7 @@ def _configuration(directory: Path) -> str:
         f"SlurmctldHost={host}(127.0.0.1)",
         f"SlurmctldPort={first}",
         # how long a requeued job waits: 2 minutes where it is not given
-        f"AuthInfo=socket={directory}/munge,cred_expire=5",
+        f"AuthInfo=socket={directory}/munge,cred_expire={KILL_WAIT + 8}",
         f"SlurmUser={user}",
         f"SlurmdUser={user}",
         "MpiDefault=none",
@@ -246,7 +249,7 @@ def _configuration(directory: Path) -> str:
         "JobAcctGatherType=jobacct_gather/none",
         "AccountingStorageType=accounting_storage/none",
         "EnforcePartLimits=ALL",
-        "KillWait=10",
+        f"KillWait={KILL_WAIT}",
         "MinJobAge=3600",
         "MailProg=/bin/true",
         # many short jobs follow each other here: look often

@@ -22,6 +22,20 @@ def test_a_job_runs_on_both_nodes(slurm, tmp_path):
     assert slurm.show(job)["Partition"] == DEFAULT_PARTITION
 
 
+@pytest.mark.slow
+def test_a_job_that_ignores_term_comes_back_after_its_node_went_down(slurm, tmp_path):
+    script, log = tmp_path / "job.sh", tmp_path / "log"
+    script.write_text(
+        "#!/usr/bin/env bash\ntrap '' TERM\necho begun\n"
+        '[ -n "${SLURM_RESTART_COUNT:-}" ] || while :; do sleep 1; done\n'
+    )
+    job = slurm.submit(script, "--requeue", "--open-mode=append", f"--output={log}")
+    while not log.exists() or not log.read_text():
+        time.sleep(0.1)
+    slurm.take_down(slurm.show(job)["NodeList"])
+    assert slurm.wait(job) == "COMPLETED" and slurm.show(job)["Restarts"] == "1"
+
+
 def test_nothing_is_left_when_its_holder_is_killed(slurm, tmp_path):
     """kill -9 of what started it (a test session), with a job at work that ignores signals."""
     holder = (
