@@ -10,11 +10,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from equal_time import ONE_PASS
 from pages import table, write
+from published import MOVING_MNIST
+
+from video_prediction_tools.metadata.names import dataset_of
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PAGE = "benchmarks.md"
 UK_HOURS = ("1", "2", "3", "4", "6", "8", "10")
+FRAMES = ("1", "2", "4", "6", "8", "10", "mean")
+DIGIT_METRICS = ("mse", "mae", "ssim", "ssim_range2", "psnr")
 
 BASELINES = ("persistence", "persistence_24h", "climatology", "linear_regression", "mean_frame")
 
@@ -40,7 +46,6 @@ def read(directory: Path) -> Run:
         for row in csv.DictReader(file):
             step = row.get("lead_hour") or row["lead_frame"]
             cells = (row[name] for name in ("value", "ci_low", "ci_high"))
-
             scores[row["product"], row["metric"], step] = tuple(
                 float(cell) if cell else float("nan") for cell in cells
             )
@@ -68,23 +73,28 @@ def mean_and_spread(values: Iterable[float]) -> str:
     return f"{said} \u00b1 {(max(values) - min(values)) / 2:.2g}" if len(values) > 1 else said
 
 
-def weather_rows(runs: Mapping[str, list[Run]], metric: str) -> list[tuple[str, ...]]:
-    """Return the rows of a metric: the models, then the baselines."""
-    rows = [("model", "seeds", *(f"+{hour} h" for hour in UK_HOURS))]
+def baselines_of(run: Run) -> list[str]:
+    """Return the baselines of an evaluation."""
+    return list(dict.fromkeys(product for product, _, _ in run.scores if product in BASELINES))
+
+
+def lead_rows(runs: Mapping[str, list[Run]], metric: str, steps: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """Return the rows of a metric by lead step (`steps`: as it is called here): the models, then the baselines."""
+    rows = [("model", "seeds", *steps.values())]
     for model, seeds in runs.items():
         found = [
             [
-                seed.scores[product_of(seed), metric, hour][0]
+                seed.scores[product_of(seed), metric, step][0]
                 for seed in seeds
-                if (product_of(seed), metric, hour) in seed.scores
+                if (product_of(seed), metric, step) in seed.scores
             ]
-            for hour in UK_HOURS
+            for step in steps
         ]
         if all(found):
             rows.append((model, str(len(seeds)), *map(mean_and_spread, found)))
     first = next(iter(runs.values()))[0]
-    for product in dict.fromkeys(product for product, _, _ in first.scores if product in BASELINES):
-        values = [first.scores.get((product, metric, hour), (float("nan"),))[0] for hour in UK_HOURS]
+    for product in baselines_of(first):
+        values = [first.scores.get((product, metric, step), (float("nan"),))[0] for step in steps]
         if values[0] == values[0]:
             rows.append((f"*{product}*", "", *(f"{value:.3g}" for value in values)))
     return rows
@@ -92,18 +102,27 @@ def weather_rows(runs: Mapping[str, list[Run]], metric: str) -> list[tuple[str, 
 
 def training_rows(runs: Mapping[str, list[Run]]) -> list[tuple[str, ...]]:
     """Return what each model was given."""
-    rows = [("model", "weights", "steps", "sequences a step", "best step")]
+    rows = [("model", "weights", "steps", "sequences a step", "sequences a second", "best step")]
     for model, seeds in runs.items():
         one = seeds[0].summary
+        seconds = 60 * one["minutes of computing time"] / 2  # of two cores
+        speed = "" if model in ONE_PASS else f"{sequences_seen(seeds[0]) / seconds:.3g}"
         best = ", ".join(str(seed.summary["best step"]) for seed in seeds)
-        rows.append((model, f"{one['weights']:,}", str(one["steps"]), str(one["sequences a step"]), best))
+        rows.append(
+            (model, f"{one['weights']:,}", str(one["steps"]), str(one["sequences a step"]), speed, best)
+        )
     return rows
+
+
+def sequences_seen(run: Run) -> int:
+    """Return how many sequences a training has seen."""
+    return run.summary["steps"] * run.summary["sequences a step"]
 
 
 def weather(directory: Path) -> str:
     """Return the chapter of a weather experiment."""
-    runs = runs_of(directory)
-    parts = [f"### {title}\n\n{table(weather_rows(runs, metric))}" for metric, title in (
+    runs, hours = runs_of(directory), {hour: f"+{hour} h" for hour in UK_HOURS}
+    parts = [f"### {title}\n\n{table(lead_rows(runs, metric, hours))}" for metric, title in (
         ("mse", "mse [K\u00b2]; of ensembles that of the mean of their members"),
         ("acc", "acc"),
         ("crps", "crps [K]; only of models with members (their baselines' is their mae)"),
@@ -112,10 +131,54 @@ def weather(directory: Path) -> str:
     return "\n\n".join([f"### What each was given\n\n{table(training_rows(runs))}", *parts])
 
 
+def digit_rows(runs: Mapping[str, list[Run]]) -> list[tuple[str, ...]]:
+    """Return the scores over all lead frames: ours with intervals, the baselines, the published ones."""
+    rows = [("model", "by", "weights [10^6]", "sequences seen", *DIGIT_METRICS)]
+    for model, seeds in runs.items():
+        one = seeds[0]
+        said = [interval(seeds, product_of(one), metric) for metric in DIGIT_METRICS]
+        weights = f"{one.summary['weights'] / 1e6:.2f}"
+        rows.append((f"**{model}**", "ours", weights, f"{sequences_seen(one):,}", *said))
+    first = next(iter(runs.values()))[0]
+    for product in baselines_of(first):
+        said = [interval([first], product, metric) for metric in DIGIT_METRICS]
+        rows.append((f"*{product}*", "ours", "", "", *said))
+    for row in MOVING_MNIST:
+        seen = f"{row.sequences:,}" if row.sequences else "?"
+        weights = f"{row.weights:.1f}" if row.weights else "?"
+        # the published ssim has data range 2: what is known of it stands in that column
+        scores = (row.mse, row.mae, None, row.ssim, row.psnr)
+        rows.append((row.model, row.source, weights, seen, *(f"{one:g}" if one else "" for one in scores)))
+    return rows
+
+
+def interval(seeds: Iterable[Run], product: str, metric: str) -> str:
+    """Write the mean over seeds of the score over all lead frames, with the (mean) interval of the sequences."""
+    found = [seed.scores[product, metric, "mean"] for seed in seeds]
+    low, high = (statistics.mean(one[bound] for one in found) for bound in (1, 2))
+    return f"{mean_and_spread(value for value, *_ in found)} ({low:.3g}, {high:.3g})"
+
+
+def digits(directory: Path) -> str:
+    """Return the chapter of Moving MNIST."""
+    runs, frames = runs_of(directory), {frame: frame for frame in FRAMES}
+    parts = [
+        f"### {metric} by lead frame\n\n{table(lead_rows(runs, metric, frames))}"
+        for metric in ("mse", "ssim")
+    ]
+    return "\n\n".join([
+        f"### What each was given\n\n{table(training_rows(runs))}",
+        f"### All lead frames, beside published figures\n\n{table(digit_rows(runs))}",
+        *parts,
+    ])  # fmt: skip
+
+
 def main() -> None:
     """Write the chapters whose results there are."""
     for directory in sorted(RESULTS.iterdir()):
-        if directory.name.startswith("Y2019"):
+        if dataset_of(directory.name) == "moving_mnist":
+            write(PAGE, "Moving MNIST", digits(directory))
+        else:
             write(PAGE, "UK, March 2019", weather(directory))
 
 
