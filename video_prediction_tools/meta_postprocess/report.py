@@ -70,12 +70,8 @@ def main_metric(comparison: Comparison) -> Metric:
 
 def sample(comparison: Comparison) -> str:
     """Say in a line what the scores are made of."""
-    starts, words = comparison.scores["init_time"].values, comparison.protocol.words
     split = comparison.groups[0].experiments[0].scores.attrs["split"]
-    said = f"{split} split, {len(starts)} {words.start}s"
-    if not comparison.protocol.layout.has_times:
-        return said
-    return f"{said}, {style.utc(starts[0])} to {style.utc(starts[-1])}"
+    return style.sample(split, comparison.scores["init_time"].values, comparison.protocol)
 
 
 def ranking(comparison: Comparison, metric: Metric, variable: str) -> list[tuple[str, float, float]]:

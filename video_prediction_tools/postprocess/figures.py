@@ -9,6 +9,7 @@ import xarray as xr
 from video_prediction_tools.postprocess.conditional_quantiles import joint_histogram
 from video_prediction_tools.postprocess.forecasts import ForecastFile
 from video_prediction_tools.postprocess.plan import Plan
+from video_prediction_tools.postprocess.plots import style
 from video_prediction_tools.postprocess.plots.animation import write_animation
 from video_prediction_tools.postprocess.plots.curves import draw_curves
 from video_prediction_tools.postprocess.plots.map_animation import write_map_animation
@@ -22,7 +23,6 @@ from video_prediction_tools.postprocess.plots.profiles import (
 from video_prediction_tools.postprocess.plots.quantiles import draw_quantiles
 from video_prediction_tools.postprocess.plots.scorecard import draw_scorecard
 from video_prediction_tools.postprocess.plots.strips import draw_strip
-from video_prediction_tools.postprocess.plots.style import pretty_unit
 from video_prediction_tools.postprocess.scoring import choose_cases
 from video_prediction_tools.progress import progress
 
@@ -77,7 +77,9 @@ def _weather(
         advance()
         for case, (place, rmse) in cases.items():
             path = plots / f"map_{variable}_{case}.png"
-            title = f"{case.capitalize()} forecast of {plan.model} (rmse {rmse:.3g} {pretty_unit(unit)})"
+            title = (
+                f"{case.capitalize()} forecast of {plan.model} (rmse {rmse:.3g} {style.pretty_unit(unit)})"
+            )
             draw_case(file, place, variable, leads, title, path, synthetic)
             yield path
             advance()
@@ -111,12 +113,7 @@ def _frames(plan: Plan, file: ForecastFile, scores: xr.Dataset, variable: str, p
 
 def _sample(plan: Plan) -> str:
     """Say in a line what the scores are made of."""
-    sequences, words = plan.terms.sequences, plan.terms.protocol.words
-    said = f"{plan.options.split} split, {len(sequences)} {words.start}s"
-    if not plan.terms.grid.layout.has_times:
-        return said
-    times = np.datetime_as_string(sequences.init_times[[0, -1]].astype("datetime64[s]"), unit="h")
-    return f"{said}, {times[0]} to {times[1]} UTC"
+    return style.sample(plan.options.split, plan.terms.sequences.init_times, plan.terms.protocol)
 
 
 def _bands(plan: Plan) -> str:

@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from video_prediction_tools.metadata.files import whole_file
+from video_prediction_tools.postprocess.protocol import Protocol
 
 DPI = 130
 FONT = {
@@ -96,6 +97,18 @@ def in_brackets(unit: str) -> str:
 def utc(time: int, to: str = "m") -> str:
     """Write seconds since 1970 as ``2019-03-25 09:00 UTC``."""
     return np.datetime_as_string(np.datetime64(int(time), "s"), unit=to).replace("T", " ") + " UTC"
+
+
+def sample(split: str, starts: Sequence[int], protocol: Protocol) -> str:
+    """Say in a line what scores are made of.
+
+    Arguments:
+        split: name of the split.
+        starts: `init_time` of all forecasts, seconds since 1970 (of a protocol without times: their numbers).
+        protocol: of the scores.
+    """
+    said = f"{split} split, {len(starts)} {protocol.words.start}s"
+    return f"{said}, {utc(starts[0])} to {utc(starts[-1])}" if protocol.layout.has_times else said
 
 
 def leave_room(figure: Figure, inches: float, synthetic: bool) -> float:
