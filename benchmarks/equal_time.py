@@ -6,8 +6,9 @@
 Equally long means as many steps as cost --minutes (20) of computing time of all cores together: ten minutes of two
 cores. The number is found before the training, from the cheapest of ten steps, and kept in DIR, so that trainings that
 share the machine with other work, or go on another day, get no less. Compiling, validation and the evaluation come on
-top. All models have the hyper-parameters of their templates. `linear_regression` is exact after
-one pass and gets no more.
+top. All models have the hyper-parameters of their templates, but for those in steps: so short a training would end within
+schedules that the templates give, so that they are shares of its steps here (`schedules`). `linear_regression` is
+exact after one pass and gets no more.
 
 UK, March 2019: training to the 22nd, validation 23-24, test 25-31, with the original's convLSTM beside ours
 (`original_conv_lstm.py`; `repaired_convLSTM` is the same network with our cell and output). Moving MNIST: digits of the
@@ -116,9 +117,29 @@ def cheapest_step(model: str, data: Path, base: Path) -> float:
     return min(times)
 
 
+def schedules(model: str, steps: int) -> list[str]:
+    """Return the hyper-parameters that are counted in steps, so that schedules have ended after 60 % of a training."""
+    rise = f"kl_anneal_steps={steps // 10},{max(steps * 3 // 10, steps // 10 + 1)}"
+    sampling = f"schedule_sampling_k={max(steps / 10, 1.0)}"
+    return {
+        "vae": [rise],
+        "savp": [rise, sampling],
+        "savp_vae": [rise, sampling],
+        "savp_gan": [sampling],
+        "predrnn": [
+            f"r_sampling_step_1={steps // 5}",
+            f"r_sampling_step_2={steps * 3 // 5}",
+            f"r_exp_alpha={max(steps / 10, 1.0)}",
+        ],
+    }.get(model, [])
+
+
 def train(experiment: str, model: str, seed: int, minutes: float, data: Path, base: Path) -> Path:
     """Train a model, unless it is done; returns its directory."""
-    changes = ["max_epochs=1"] if model in ONE_PASS else [f"max_steps={steps_in(minutes, model, data, base)}"]
+    changes = ["max_epochs=1"]
+    if model not in ONE_PASS:
+        steps = steps_in(minutes, model, data, base)
+        changes = [f"max_steps={steps}", *schedules(model, steps)]
     directory = base / "trained" / data.name / model / f"20260101T000000_benchmark_seed{seed}"
     flags = ["--input_dir", data, "--output_dir", directory, *flags_of(model, base), "--seed", seed]
     return run(*program_of(model, "train_models"), *flags, "--set", *changes)

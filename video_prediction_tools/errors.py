@@ -28,6 +28,10 @@ class InputError(Exception):
         return "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
 
 
+class Diverged(Exception):
+    """A training whose losses or gradients are no numbers any more (exit code 1)."""
+
+
 class StoppedEarly(Exception):
     """The work was saved before its end and is to be started again (exit code 75)."""
 

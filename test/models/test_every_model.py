@@ -8,6 +8,7 @@ from small_models import SMALL, data, make, shake
 
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.models import registry
+from video_prediction_tools.models.layers.noise import mix
 
 SEEDS = np.array([11, 12, 13, 14], np.int32)
 VARIANTS = [(name, variant) for name, small in SMALL.items() for variant in [[], *small.variants]]
@@ -94,6 +95,26 @@ def test_no_frame_after_init_time_is_seen(name, rng):
     np.testing.assert_array_equal(np.asarray(model.forecast(changed[:, :4], known, SEEDS[:2])), before)
     # the validation loss does see them, but the forecast that it judges does not: the error is that of the change
     assert float(model.validation_loss(changed, known, SEEDS[:2])) > loss + 50
+
+
+def test_the_validation_loss_is_that_of_forecasts(name, rng):
+    """Their loss; of stochastic models the fair CRPS of two (written out here for two members)."""
+    model = make(name)
+    shake(model, rng)
+    frames, known = data(model, rng)
+    truth = frames[:, 4:]
+    seeds = [np.asarray(mix(SEEDS[:2], member)).astype(np.int32) for member in range(2)]
+    one, two = (np.asarray(model.forecast(frames[:, :4], known, seed), np.float64) for seed in seeds)
+    if not model.stochastic:
+        kinds = {"mse": (one - truth) ** 2, "mae": np.abs(one - truth)}
+        expected = kinds[model.hparams.loss_fun].mean()
+    else:
+        fairness = getattr(model.hparams, "fairness", 1.0)
+        spread = np.abs(one - two).mean()
+        assert spread > 1e-4
+        expected = (np.abs(one - truth).mean() + np.abs(two - truth).mean()) / 2
+        expected -= (1 - (1 - fairness) / 2) / 2 * spread
+    assert float(model.validation_loss(frames, known, SEEDS[:2])) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", [name for name, small in SMALL.items() if small.uses_all])

@@ -262,7 +262,7 @@ def test_losses_are_the_sums_of_their_parts_with_the_weights_of_the_paper(rng):
 
 
 def test_codes_of_the_two_branches(rng):
-    """Posterior codes are mu + sigma * noise, those of the prior are what the forecast draws."""
+    """Posterior codes are mu + sigma * noise; the forecast has them within the context, and noise behind it."""
     model = make("savp", overrides=["schedule_sampling_k=0"])
     shake(model, rng)
     frames, known = data(model, rng)
@@ -274,6 +274,19 @@ def test_codes_of_the_two_branches(rng):
     codes = mean + np.exp(log_variance / 2) * noise
     expected = np.asarray(model.roll_out(frames[:, :4], known, codes))
     np.testing.assert_allclose(np.asarray(branches["vae"]), expected, atol=1e-5)
+    codes[:, 3:] = np.asarray(model._drawn("prior", 2, SEEDS))[:, 3:]
+    expected = np.asarray(model.roll_out(frames[:, :4], known, codes))
+    np.testing.assert_allclose(np.asarray(branches["prior"]), expected, atol=1e-5)
+
+
+def test_without_a_posterior_all_codes_are_noise(rng):
+    model = make("savp_gan")
+    shake(model, rng)
+    frames, known = data(model, rng)
+    expected = model.roll_out(frames[:, :4], known, model._drawn("prior", 2, SEEDS))
+    np.testing.assert_allclose(
+        np.asarray(model.forecast(frames[:, :4], known, SEEDS)), np.asarray(expected)[:, 3:], atol=1e-5
+    )
 
 
 def test_the_players_have_their_own_weights_and_optimizers(rng):

@@ -6,7 +6,7 @@ import pytest
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.models.hparams import CommonHparams, resolve
 from video_prediction_tools.models.optimizers import LearningRate, adam
-from video_prediction_tools.models.schedules import inverse_sigmoid, ramp
+from video_prediction_tools.models.schedules import inverse_sigmoid, inverse_sigmoid_ends, ramp
 
 
 def rates(kind, steps, **settings):
@@ -52,4 +52,13 @@ def test_inverse_sigmoid():
     for step in (0, 1000, 6000, 100_000_000):
         expected = k / (k + np.exp(min(step / k, 700)))
         assert float(inverse_sigmoid(step, k)) == pytest.approx(expected, rel=1e-4, abs=1e-30)
-    assert float(inverse_sigmoid(10, k, first=100)) == 1.0
+
+
+@pytest.mark.parametrize("k", [0.5, 3.7, 30.0, 900.0])
+def test_inverse_sigmoid_ends_at_a_twentieth(k):
+    end = inverse_sigmoid_ends(k)
+    assert float(inverse_sigmoid(end, k)) <= 0.05 < float(inverse_sigmoid(end - 1, k))
+
+
+def test_inverse_sigmoid_that_is_not_used_ends_at_once():
+    assert inverse_sigmoid_ends(0.0) == 0

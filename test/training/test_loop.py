@@ -7,13 +7,15 @@ import threading
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from video_prediction_tools.datasets.prepared import open_prepared
-from video_prediction_tools.errors import InputError, StoppedEarly
+from video_prediction_tools.errors import Diverged, InputError, StoppedEarly
 from video_prediction_tools.metadata.record import read_record
 from video_prediction_tools.training.checkpoints import best_file, last_file, read_progress
 from video_prediction_tools.training.distribution import Cluster
 from video_prediction_tools.training.experiment import note_results, plan, recorded, require_same
+from video_prediction_tools.training.steps import Steps
 from video_prediction_tools.training.stop import StopRequest
 
 TINY = ("filters=4", "context_frames=2", "batch_size=4", "max_epochs=2")
@@ -256,12 +258,50 @@ def test_loss_that_is_no_number(make_prepared, tmp_path):
         "batch_size=1",
         "max_epochs=1",
     )
-    with pytest.raises(InputError, match="the loss is (nan|inf) at step .*checkpoints made before are kept"):
+    with pytest.raises(Diverged, match="the loss is (nan|inf) at step .*checkpoints made before are kept"):
         train(planned)
     assert read_record(planned.directory).state == "failed"
     kept = arrays(last_file(planned.directory))
     assert all(np.isfinite(array).all() for array in kept.values())
     assert read_progress(last_file(planned.directory)).step > 0
+
+
+def test_gradient_that_is_no_number(prepared, tmp_path, monkeypatch):
+    """The loss of that step is still one; the weights must not reach a checkpoint."""
+    original = Steps._loss_and_gradient
+
+    def spoilt(self, number, frames, known, seed, step):
+        parts, gradients = original(self, number, frames, known, seed, step)
+        return parts, [gradient * tf.where(step < 5, 1.0, np.inf) for gradient in gradients]
+
+    monkeypatch.setattr(Steps, "_loss_and_gradient", spoilt)
+    planned = experiment(prepared, tmp_path / "model", "checkpoint_seconds=0", "batch_size=1", "max_epochs=1")
+    with pytest.raises(Diverged, match="the all/gradient_norm is (nan|inf) at step 6; "):
+        train(planned)
+    assert read_progress(last_file(planned.directory)).step == 5
+    assert all(np.isfinite(array).all() for array in arrays(last_file(planned.directory)).values())
+
+
+def test_not_enough_memory(prepared, tmp_path, monkeypatch):
+    def exhausted(self, *inputs):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[8,1024]")
+
+    monkeypatch.setattr(Steps, "train", exhausted)
+    with pytest.raises(
+        InputError, match="convLSTM with batch_size 4; lower batch_size, or raise gradient_acc"
+    ):
+        train(experiment(prepared, tmp_path / "model", "batch_size=4"))
+
+
+def test_schedules_that_end_after_the_training_are_told(prepared, tmp_path, capsys):
+    for steps, told in ((20, True), (30, False)):
+        planned = experiment(
+            prepared, tmp_path / str(steps), "schedule_sampling_k=5", f"max_steps={steps}", "batch_size=1"
+        )
+        train(planned)  # k (log k + log 19) is 22.8
+        assert (
+            "the schedules of the loss end at step 23, after the training" in capsys.readouterr().out
+        ) == told
 
 
 def test_time_budget(prepared, tmp_path):
@@ -372,6 +412,7 @@ def test_bfloat16(prepared, tmp_path):
 
 
 def test_batch_larger_than_the_data(prepared, tmp_path):
-    """A batch may hold several epochs of a very small data set."""
-    planned = experiment(prepared, tmp_path / "model", "batch_size=50", "max_epochs=3")
-    assert train(planned).step == 3  # 105 sequences in batches of 50
+    with pytest.raises(InputError, match="batch_size: 50 is more than the 35 sequences .* give at most 35"):
+        experiment(prepared, tmp_path / "model", "batch_size=50", "max_epochs=3")
+    planned = experiment(prepared, tmp_path / "model", "batch_size=35", "max_epochs=3")
+    assert train(planned).step == 3

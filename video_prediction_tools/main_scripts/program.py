@@ -12,6 +12,7 @@ from video_prediction_tools.errors import (
     EXIT_FAILED,
     EXIT_START_AGAIN,
     EXIT_WRONG_INPUT,
+    Diverged,
     InputError,
     StoppedEarly,
 )
@@ -63,6 +64,8 @@ def run(
         main(options)
     except InputError as error:
         return _report(f"ERROR: {error}", EXIT_WRONG_INPUT, debug)
+    except Diverged as error:
+        return _report(f"ERROR: {error}", EXIT_FAILED, debug)
     except StoppedEarly as error:
         return _report(f"stopped early: {error}", EXIT_START_AGAIN, debug)
     except KeyboardInterrupt:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import keras
+from keras import ops
 
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.models.hparams import CommonHparams
-from video_prediction_tools.models.losses import variable_weights
+from video_prediction_tools.models.layers.noise import mix
+from video_prediction_tools.models.losses import almost_fair_crps, reconstruction_loss, variable_weights
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,38 @@ class VideoPredictionModel(keras.Model):
     def validation_loss(self, frames: Any, known: Any, seed: Any = 0) -> Any:
         """Return the scalar (mean over the sequences) by which the best checkpoint is chosen: as in a forecast.
 
+        It is the loss (`loss_fun`) of the lead frames; of a stochastic model the fair CRPS of two of its forecasts
+        (Ferro 2014, Fair scores for ensemble forecasts): the error of a single one would be lowest where all are alike.
+
         Arguments:
             frames: [B, Tc+Tl, H, W, C]; known: [B, Tc+Tl, H, W, K].
+            seed: as for `forecast`.
         """
-        raise NotImplementedError
+        context, truth = frames[:, : self.spec.context_frames], frames[:, self.spec.context_frames :]
+        if not self.stochastic:
+            return self.frame_loss(self.forecast(context, known, seed), truth)
+        members = self.ensemble(context, known, seed, members=2)
+        return almost_fair_crps(members, truth, 1.0, self.loss_weights)[0]
+
+    def ensemble(self, context: Any, known: Any, seed: Any, members: int) -> Any:
+        """Draw several forecasts of each sequence, [M, B, Tl, H, W, C]; arguments as for `forecast`."""
+        rows = ops.shape(context)[0]
+        seeds = ops.cast(seed, "int32")
+        if not len(seeds.shape):
+            seeds = mix(seeds, ops.arange(rows, dtype="int32"))
+        seeds = ops.cast(mix(seeds[None], ops.arange(members, dtype="int32")[:, None]), "int32")
+        # in one large batch: first that of the first members, then that of the second ones, ..
+        context, known = (ops.tile(one, (members, 1, 1, 1, 1)) for one in (context, known))
+        forecasts = self.forecast(context, known, ops.reshape(seeds, (-1,)))
+        return ops.reshape(forecasts, (members, rows, *forecasts.shape[1:]))
+
+    def frame_loss(self, frames: Any, truth: Any) -> Any:
+        """Return the loss `loss_fun` of frames [B, T, H, W, C]; see `losses.reconstruction_loss`."""
+        return reconstruction_loss(self.hparams.loss_fun, frames, truth, self.loss_weights)
+
+    def schedules_end(self) -> int:
+        """Return the step at which the schedules of the loss have ended (that of the learning rate is not meant)."""
+        return 0
 
     def after_step(self) -> None:
         """Change what no optimizer changes (the state of a spectral normalisation), once after each training step.
@@ -123,10 +153,8 @@ class VideoPredictionModel(keras.Model):
         """Make all weights, so that they can be loaded or handed to an optimizer."""
         spec = self.spec
         frame = (1, spec.height, spec.width)
-        context = keras.ops.zeros((frame[0], spec.context_frames, *frame[1:], spec.channels))
-        known = keras.ops.zeros(
-            (frame[0], spec.context_frames + spec.lead_frames, *frame[1:], len(spec.known))
-        )
+        context = ops.zeros((frame[0], spec.context_frames, *frame[1:], spec.channels))
+        known = ops.zeros((frame[0], spec.context_frames + spec.lead_frames, *frame[1:], len(spec.known)))
         self((context, known))
 
 

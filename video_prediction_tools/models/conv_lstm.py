@@ -16,8 +16,8 @@ from video_prediction_tools.models.hparams import CommonHparams, hparam
 from video_prediction_tools.models.layers.conv_lstm_cell import ConvLSTMCell
 from video_prediction_tools.models.layers.patches import from_patches, to_patches
 from video_prediction_tools.models.layers.scheduled_sampling import choose, forecast_shown
-from video_prediction_tools.models.losses import reconstruction_loss
 from video_prediction_tools.models.optimizers import adam
+from video_prediction_tools.models.schedules import inverse_sigmoid_ends
 
 
 @dataclass
@@ -58,7 +58,7 @@ class ConvLSTM(VideoPredictionModel):
     Cell: ClassVar[type[ConvLSTMCell]] = ConvLSTMCell
 
     def __init__(self, spec: DataSpec, hparams: ConvLSTMStackHparams):
-        super().__init__(spec, hparams, name="convLSTM")
+        super().__init__(spec, hparams, name=self.model_name)
         # edges are padded by reflection, at most by as many points as there are
         require_smallest_grid(
             spec,
@@ -129,13 +129,12 @@ class ConvLSTM(VideoPredictionModel):
         """Return the one update of all weights."""
         return [Phase("all", self.trainable_variables, adam(self.hparams, total_steps), self._loss)]
 
-    def validation_loss(self, frames: Any, known: Any, seed: Any = 0) -> Any:
-        """Return the loss of the forecast frames."""
-        context = frames[:, : self.spec.context_frames]
-        return self._forecast_loss(self.forecast(context, known, seed), frames)
-
     def _loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
         return self._loss_of(self._training_roll_out(frames, known, step, seed), frames)
+
+    def schedules_end(self) -> int:
+        """Return the step at which true frames are no longer shown."""
+        return inverse_sigmoid_ends(self.hparams.schedule_sampling_k)
 
     def _training_roll_out(self, frames: Any, known: Any, step: Any, seed: Any) -> Any:
         """Roll out with scheduled sampling."""
@@ -148,18 +147,12 @@ class ConvLSTM(VideoPredictionModel):
 
     def _loss_of(self, rolled: Any, frames: Any) -> dict[str, Any]:
         split = self.spec.context_frames - 1
-        loss = self._forecast_loss(rolled[:, split:], frames)
+        loss = self.frame_loss(rolled[:, split:], frames[:, split + 1 :])
         if self.hparams.context_loss_weight:
-            within = reconstruction_loss(
-                self.hparams.loss_fun, rolled[:, :split], frames[:, 1 : split + 1], self.loss_weights
-            )
+            within = self.frame_loss(rolled[:, :split], frames[:, 1 : split + 1])
             return {
                 "loss": loss + self.hparams.context_loss_weight * within,
                 "forecast": loss,
                 "context": within,
             }
         return {"loss": loss}
-
-    def _forecast_loss(self, forecast: Any, frames: Any) -> Any:
-        truth = frames[:, self.spec.context_frames :]
-        return reconstruction_loss(self.hparams.loss_fun, forecast, truth, self.loss_weights)

@@ -23,7 +23,7 @@ from video_prediction_tools.errors import InputError
 from video_prediction_tools.models.base import DataSpec, Phase
 from video_prediction_tools.models.conv_lstm import ConvLSTM, ConvLSTMStackHparams
 from video_prediction_tools.models.hparams import hparam
-from video_prediction_tools.models.layers.noise import mix, normal
+from video_prediction_tools.models.layers.noise import normal
 from video_prediction_tools.models.losses import almost_fair_crps
 from video_prediction_tools.models.optimizers import adam
 
@@ -66,15 +66,13 @@ class CRPSEnsemble(ConvLSTM):
         """Return the CRPS of the forecast frames, as in training."""
         return self._crps(frames, known, 0, seed)["loss"]
 
+    def schedules_end(self) -> int:
+        """Return 0: there are no schedules."""
+        return 0
+
     def _crps(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
-        split, members = self.spec.context_frames, self.hparams.members
-        rows = ops.shape(frames)[0]
-        # the members of a sequence lie one behind the other in one large batch: [M B, ..]
-        context, known = (ops.tile(one, (members, 1, 1, 1, 1)) for one in (frames[:, :split], known))
-        seeds = ops.broadcast_to(ops.cast(seed, "int32"), (rows,))
-        seeds = ops.cast(mix(seeds[None], ops.arange(members, dtype="int32")[:, None]), "int32")
-        ensemble = self.forecast(context, known, ops.reshape(seeds, (-1,)))
-        ensemble = ops.reshape(ensemble, (members, rows, *ensemble.shape[1:]))
+        split = self.spec.context_frames
+        ensemble = self.ensemble(frames[:, :split], known, seed, self.hparams.members)
         loss, spread = almost_fair_crps(ensemble, frames[:, split:], self.hparams.fairness, self.loss_weights)
         return {"loss": loss, "spread": spread}
 

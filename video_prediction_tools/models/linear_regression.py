@@ -26,7 +26,6 @@ from keras import ops
 
 from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionModel
 from video_prediction_tools.models.hparams import CommonHparams, hparam
-from video_prediction_tools.models.losses import reconstruction_loss
 
 
 @dataclass
@@ -82,12 +81,6 @@ class LinearRegression(VideoPredictionModel):
     def phases(self, total_steps: int) -> list[Phase]:
         """Return the update of the moments."""
         return [Phase("moments", [self.moments], keras.optimizers.SGD(RunningMeanRate()), self._loss)]
-
-    def validation_loss(self, frames: Any, known: Any, seed: Any = 0) -> Any:
-        """Return the loss of the forecast frames."""
-        context, truth = frames[:, : self.spec.context_frames], frames[:, self.spec.context_frames :]
-        forecast = self.forecast(context, known, seed)
-        return reconstruction_loss(self.hparams.loss_fun, forecast, truth, self.loss_weights)
 
     def _regressors(self, context: Any, known: Any) -> Any:
         """Return z, [B, Tl, H, W, F]."""

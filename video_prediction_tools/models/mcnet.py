@@ -41,7 +41,6 @@ from keras import ops
 from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionModel, require_smallest_grid
 from video_prediction_tools.models.hparams import CommonHparams, hparam
 from video_prediction_tools.models.layers.conv_lstm_cell import ConvLSTMCell
-from video_prediction_tools.models.losses import reconstruction_loss
 from video_prediction_tools.models.optimizers import adam
 
 SCALES = 3
@@ -172,21 +171,13 @@ class MCNet(VideoPredictionModel):
             )
         return phases
 
-    def validation_loss(self, frames: Any, known: Any, seed: Any = 0) -> Any:
-        """Return L_p of the forecast frames."""
-        context, truth = frames[:, : self.spec.context_frames], frames[:, self.spec.context_frames :]
-        return self._error(self.forecast(context, known, seed), truth)
-
     def _adam(self, total_steps: int) -> keras.optimizers.Optimizer:
         return adam(self.hparams, total_steps, beta_1=0.5)
-
-    def _error(self, forecast: Any, truth: Any) -> Any:
-        return reconstruction_loss(self.hparams.loss_fun, forecast, truth, self.loss_weights)
 
     def _generator_loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
         context, truth = frames[:, : self.spec.context_frames], frames[:, self.spec.context_frames :]
         forecast = self.forecast(context, known, seed)
-        error = self._error(forecast, truth)
+        error = self.frame_loss(forecast, truth)
         gradients = gradient_difference_loss(forecast, truth, self.loss_weights)
         parts = {"p": error, "gdl": gradients}
         loss = self.hparams.alpha * (error + self.hparams.gdl_weight * gradients)

@@ -10,7 +10,6 @@ from keras import ops
 
 from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionModel
 from video_prediction_tools.models.hparams import CommonHparams
-from video_prediction_tools.models.losses import reconstruction_loss
 
 
 class Persistence(VideoPredictionModel):
@@ -26,9 +25,3 @@ class Persistence(VideoPredictionModel):
     def phases(self, total_steps: int) -> list[Phase]:
         """Return no updates."""
         return []
-
-    def validation_loss(self, frames: Any, known: Any, seed: Any = 0) -> Any:
-        """Return the loss of the forecast frames."""
-        context, truth = frames[:, : self.spec.context_frames], frames[:, self.spec.context_frames :]
-        forecast = self.forecast(context, known, seed)
-        return reconstruction_loss(self.hparams.loss_fun, forecast, truth, self.loss_weights)

@@ -37,7 +37,6 @@ from video_prediction_tools.models.hparams import CommonHparams, hparam
 from video_prediction_tools.models.layers.patches import from_patches, to_patches
 from video_prediction_tools.models.layers.scheduled_sampling import choose, reverse_shown
 from video_prediction_tools.models.layers.st_lstm_cell import STLSTMCell, alignment
-from video_prediction_tools.models.losses import reconstruction_loss
 from video_prediction_tools.models.optimizers import adam
 
 
@@ -191,19 +190,15 @@ class PredRNN(VideoPredictionModel):
         """Return the one update of all weights."""
         return [Phase("all", self.trainable_variables, adam(self.hparams, total_steps), self._loss)]
 
-    def validation_loss(self, frames: Any, known: Any, seed: Any = 0) -> Any:
-        """Return the loss (`loss_fun`) of the forecast frames."""
-        context, truth = frames[:, : self.spec.context_frames], frames[:, self.spec.context_frames :]
-        return self._error(self.forecast(context, known, seed), truth)
-
-    def _error(self, forecast: Any, truth: Any) -> Any:
-        return reconstruction_loss(self.hparams.loss_fun, forecast, truth, self.loss_weights)
+    def schedules_end(self) -> int:
+        """Return the step from which all of the context and none of the forecast are shown."""
+        return self.hparams.r_sampling_step_2 if self.hparams.reverse_scheduled_sampling else 0
 
     def _loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
         hparams = self.hparams
         shown = self._shown(ops.shape(frames)[0], step, seed)
         made, alignments = self.roll_out(frames, known, shown, decouple=self.adapter is not None)
-        error = self._error(made, frames[:, 1:])
+        error = self.frame_loss(made, frames[:, 1:])
         if self.adapter is None:
             return {"loss": error}
         decoupling = ops.mean(alignments)

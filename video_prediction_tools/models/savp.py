@@ -44,7 +44,8 @@ Ours, and why:
 - Each loss is a mean; nothing mixes sequences. The two players have an Adam each (`beta1` 0.5, `beta2` 0.999 in the
   paper). The templates have G = 16, F = 8, E = 16, which a laptop trains, and shorter schedules.
 
-Forecasts take codes from the prior at every step, by the seed of the sequence.
+Forecasts, and the branch of the prior, take the codes of the context's steps from the posterior, where there is one, as
+the authors' later code does (both frames are known there), and those behind it from the prior.
 """
 
 from dataclasses import dataclass
@@ -68,9 +69,8 @@ from video_prediction_tools.models.layers.video_discriminator import (
     feature_distance,
     random_clips,
 )
-from video_prediction_tools.models.losses import reconstruction_loss
 from video_prediction_tools.models.optimizers import adam
-from video_prediction_tools.models.schedules import ramp_between, require_two_steps
+from video_prediction_tools.models.schedules import inverse_sigmoid_ends, ramp_between, require_two_steps
 
 POSTERIOR, PRIOR = "vae", "prior"  # the two ways to a code; also the names of their discriminators
 
@@ -265,9 +265,10 @@ class SAVP(VideoPredictionModel):
         return ops.swapaxes(made, 0, 1)
 
     def forecast(self, context: Any, known: Any, seed: Any = 0) -> Any:
-        """Forecast the lead frames, with codes drawn from the prior by `seed`."""
-        codes = self._drawn("prior", context.shape[0], seed)
-        return self.roll_out(context, known, codes)[:, self.spec.context_frames - 1 :]
+        """Forecast the lead frames, with codes drawn by `seed`."""
+        return self.roll_out(context, known, self._codes_ahead(context, seed))[
+            :, self.spec.context_frames - 1 :
+        ]
 
     def phases(self, total_steps: int) -> list[Phase]:
         """Return the update of the discriminators, where there are any, and that of generator and posterior."""
@@ -286,10 +287,10 @@ class SAVP(VideoPredictionModel):
             )
         return phases
 
-    def validation_loss(self, frames: Any, known: Any, seed: Any = 0) -> Any:
-        """Return the loss (`loss_fun`) of the forecast frames."""
-        context, truth = frames[:, : self.spec.context_frames], frames[:, self.spec.context_frames :]
-        return self._error(self.forecast(context, known, seed), truth)
+    def schedules_end(self) -> int:
+        """Return the step at which the KL loss counts in full and true frames are no longer shown."""
+        rising = self.hparams.kl_anneal_steps if self.has_posterior else []
+        return max([inverse_sigmoid_ends(self.hparams.schedule_sampling_k), *rising])
 
     def after_step(self) -> None:
         """Update the spectral normalisation."""
@@ -298,9 +299,6 @@ class SAVP(VideoPredictionModel):
 
     def _adam(self, total_steps: int) -> keras.optimizers.Optimizer:
         return adam(self.hparams, total_steps, beta_1=self.hparams.beta1, beta_2=self.hparams.beta2)
-
-    def _error(self, forecast: Any, truth: Any) -> Any:
-        return reconstruction_loss(self.hparams.loss_fun, forecast, truth, self.loss_weights)
 
     def _drawn(self, stream: str, batch: Any, seed: Any) -> Any:
         steps = self.spec.context_frames + self.spec.lead_frames - 1
@@ -314,12 +312,21 @@ class SAVP(VideoPredictionModel):
         mean, log_variance = self.posterior(ops.reshape(pairs, (-1, *pairs.shape[2:])))
         return tuple(ops.reshape(one, (-1, steps, self.hparams.nz)) for one in (mean, log_variance))
 
+    def _codes_ahead(self, context: Any, seed: Any) -> Any:
+        """Return codes [B, Tc+Tl-1, nz] that know nothing of the frames after the context [B, Tc, H, W, C]."""
+        drawn, known = self._drawn("prior", context.shape[0], seed), self.spec.context_frames - 1
+        if not self.posterior or not known:
+            return drawn
+        of_posterior = self._drawn("posterior", context.shape[0], seed)[:, :known]
+        codes = gaussian.sample(*self._posterior(context), of_posterior)
+        return ops.concatenate([codes, drawn[:, known:]], axis=1)
+
     def _branches(self, frames: Any, known: Any, step: Any, seed: Any) -> tuple[dict[str, Any], Any]:
         """Return the frames 1 .. T-1 of each branch, and the KL loss."""
         batch, codes, divergence = frames.shape[0], [], None
         for branch in self.branches:
             if branch == PRIOR:
-                codes.append(self._drawn("prior", batch, seed))
+                codes.append(self._codes_ahead(frames[:, : self.spec.context_frames], seed))
                 continue
             mean, log_variance = self._posterior(frames)
             drawn = self._drawn("posterior", batch, seed)
@@ -336,7 +343,7 @@ class SAVP(VideoPredictionModel):
     def _generator_loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
         hparams, truth = self.hparams, frames[:, 1:]
         made, divergence = self._branches(frames, known, step, seed)
-        error = self._error(made[self.branches[0]], truth)
+        error = self.frame_loss(made[self.branches[0]], truth)
         parts, loss = {"l1": error}, hparams.l1_weight * error
         if divergence is not None:
             weight = ramp_between(step, hparams.kl_anneal_steps)

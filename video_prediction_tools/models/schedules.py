@@ -1,5 +1,6 @@
 """Numbers that change in the course of a training: weights of losses, and how often the truth is shown."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,15 +35,17 @@ def require_two_steps(name: str, steps: Sequence[int]) -> None:
         raise InputError(f"hyper-parameter {name}", what, "write for example [3000, 9000]")
 
 
-def inverse_sigmoid(step: Any, speed: float, first: int = 0) -> Any:
+def inverse_sigmoid(step: Any, speed: float) -> Any:
     """Return k / (k + exp(step / k)), which falls from about 1 to 0: Bengio et al. (2015), Scheduled Sampling.
 
     Arguments:
         step: steps done before (a scalar, may be a tensor).
-        speed: k, in steps; half is reached at about k log k.
-        first: the step from which it falls; before, it is 1.
+        speed: k, in steps; half is reached at k log k.
     """
-    since = ops.cast(step, "float32") - first
     # k / (k + exp(s / k)) = sigmoid(log(k) - s / k), which does not overflow
-    falling = ops.sigmoid(ops.log(float(speed)) - since / speed)
-    return ops.where(since < 0, ops.ones_like(falling), falling)
+    return ops.sigmoid(ops.log(float(speed)) - ops.cast(step, "float32") / speed)
+
+
+def inverse_sigmoid_ends(speed: float) -> int:
+    """Return the step at which `inverse_sigmoid` has fallen to 1/20 (0 where `speed` is 0: it is not used)."""
+    return max(math.ceil(speed * (math.log(speed) + math.log(19.0))), 0) if speed else 0

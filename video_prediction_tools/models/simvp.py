@@ -34,7 +34,6 @@ from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionM
 from video_prediction_tools.models.hparams import CommonHparams, hparam
 from video_prediction_tools.models.layers.gated_attention import GatedAttentionBlock
 from video_prediction_tools.models.layers.patches import from_patches
-from video_prediction_tools.models.losses import reconstruction_loss
 from video_prediction_tools.models.optimizers import adam
 
 GROUPS = 2  # of the encoder's and decoder's normalisation
@@ -136,12 +135,6 @@ class SimVP(VideoPredictionModel):
     def phases(self, total_steps: int) -> list[Phase]:
         """Return the one update of all weights."""
         return [Phase("all", self.trainable_variables, adam(self.hparams, total_steps), self._loss)]
-
-    def validation_loss(self, frames: Any, known: Any, seed: Any = 0) -> Any:
-        """Return the loss (`loss_fun`) of the forecast frames."""
-        context, truth = frames[:, : self.spec.context_frames], frames[:, self.spec.context_frames :]
-        forecast = self.forecast(context, known, seed)
-        return reconstruction_loss(self.hparams.loss_fun, forecast, truth, self.loss_weights)
 
     def _loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
         return {"loss": self.validation_loss(frames, known, seed)}

@@ -84,10 +84,14 @@ class VAE(ConvLSTM):
         """Return the one update of all weights."""
         return [Phase("all", self.trainable_variables, adam(self.hparams, total_steps), self._bound)]
 
+    def schedules_end(self) -> int:
+        """Return the step at which the KL loss counts in full."""
+        return max(self.hparams.kl_anneal_steps, default=0)
+
     def _bound(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
         split = self.spec.context_frames
         forecast, divergence = self._draw(frames[:, :split], frames[:, split:], known, seed)
-        error = self._forecast_loss(forecast, frames)
+        error = self.frame_loss(forecast, frames[:, split:])
         weight = self.hparams.kl_weight * ramp_between(step, self.hparams.kl_anneal_steps)
         loss = self.hparams.weight_recon * error + weight * divergence
         return {"loss": loss, "reconstruction": error, "kl": divergence}

@@ -85,7 +85,7 @@ def plan(directory: Path, model: str, hparams: Any, seed: int, data: PreparedDat
 
     Raises:
         InputError: the sequences are too short for the context, a variable of the loss or a known channel is
-            not there, a split is empty.
+            not there, a split is empty, a batch is larger than the data.
     """
     length = data.index.sequence_length
     if hparams.context_frames >= length:
@@ -96,8 +96,13 @@ def plan(directory: Path, model: str, hparams: Any, seed: int, data: PreparedDat
             f"give at most {length - 1}, or prepare longer sequences "
             f"({step_that_makes(data.directory, 'preprocess2')} --sequence_length)",
         )
-    for split in ("train", "val"):
-        data.sequences(split)
+    training, _ = (data.sequences(split) for split in ("train", "val"))
+    if hparams.batch_size > len(training):
+        raise InputError(
+            "hyper-parameter batch_size",
+            f"{hparams.batch_size} is more than the {len(training)} sequences for training",
+            f"give at most {len(training)}",
+        )
     # late: imports Keras, as the hyper-parameters have done
     from video_prediction_tools.models.losses import variable_weights
 

@@ -19,7 +19,7 @@ class Feed:
     Arguments:
         sequences: what to read.
         strategy: of `tf.distribute`.
-        batch_size: B over all replicas; None: whatever `batches` yields.
+        rows: sequences of a replica's share of a batch; None: whatever `batches` yields.
         batches: ``batches(replicas, mine)`` -> iterator of the shares of the replicas `mine` (numbers), in
             turn.
     """

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from video_prediction_tools.errors import InputError, StoppedEarly
+from video_prediction_tools.errors import Diverged, InputError, StoppedEarly
 from video_prediction_tools.models import registry
 from video_prediction_tools.models.base import DataSpec
 from video_prediction_tools.progress import progress, say
@@ -33,7 +33,8 @@ def train(experiment: Experiment, cluster: Cluster, stop: StopRequest) -> Progre
 
     Raises:
         StoppedEarly: asked to stop; all is saved.
-        InputError: damaged data or checkpoint, no space left, the loss is no number any more.
+        Diverged: a loss or a gradient is no number any more.
+        InputError: damaged data or checkpoint, no space left, not enough memory.
     """
     strategy = make_strategy(cluster)
     keras.utils.set_random_seed(experiment.seed)
@@ -41,6 +42,12 @@ def train(experiment: Experiment, cluster: Cluster, stop: StopRequest) -> Progre
         trainer = _Trainer(experiment, strategy, cluster, stop)
         try:
             return trainer.run()
+        except tf.errors.ResourceExhaustedError as error:
+            raise InputError(
+                "training",
+                f"not enough memory for {experiment.model} with batch_size {experiment.hparams.batch_size}",
+                "lower batch_size, or raise gradient_accumulation (the same training, a part of the batch at a time)",
+            ) from error
         finally:
             trainer.close()
 
@@ -92,6 +99,7 @@ class _Trainer:
         self.parts: dict[str, float] = {}
         self.seconds_before = self.state.seconds
         self.begun_at = self.saved_at = time.monotonic()
+        self._begin_line()
 
     def _restored(self) -> Progress:
         path = last_file(self.experiment.directory)
@@ -166,6 +174,12 @@ class _Trainer:
             f"{len(self.training)} sequences for training, {len(self.validation)} for validation; "
             f"global batch size {self.batch_size} on {replicas} device{'s' * (replicas > 1)}; {steps}"
         )
+        end = model.schedules_end()
+        if self.steps.phases and end > self.total_steps:
+            self._say(
+                f"note: the schedules of the loss end at step {end}, after the training: until then true frames are "
+                "shown, or weights of the loss still rise; give the hyper-parameters in steps smaller values"
+            )
         if self.state.step:
             self._say(f"going on from step {self.state.step}")
 
@@ -203,13 +217,15 @@ class _Trainer:
         """Fetch the losses of the latest steps from the device and add them up.
 
         Raises:
-            InputError: a loss is no number any more.
+            Diverged: a loss or a gradient is no number any more.
         """
         state = self.state
         for number, losses in enumerate(self.unseen, state.step - len(self.unseen) + 1):
             loss = float(losses["loss"])
-            if not math.isfinite(loss):
-                raise InputError("training", f"the loss is {loss} at step {number}", _DIVERGED)
+            # the gradient may be none where the loss still is a number
+            for name, value in losses.items():
+                if not math.isfinite(float(value)):
+                    raise Diverged(f"the {name} is {float(value)} at step {number}; {_DIVERGED}")
             state.loss_sum, state.loss_count = state.loss_sum + loss, state.loss_count + 1
         if self.unseen:
             self.parts = {name: float(value) for name, value in self.unseen[-1].items() if name != "loss"}
@@ -220,8 +236,8 @@ class _Trainer:
         done, before = self._epochs_done(state.step), self._epochs_done(state.step - 1)
         self._look()
         train_loss = state.loss_sum / max(state.loss_count, 1)
-        text = f"epoch {self._epoch(state.step)} of {self._epochs}, step {state.step}: "
-        text += f"loss {train_loss:.6g}"
+        # since the line before, which may be the last steps of the epoch only
+        text = f"epoch {self._epoch(state.step)} of {self._epochs}, step {state.step}: loss {train_loss:.6g}"
         loss = None
         if at_end or done // every > before // every:
             loss = self._validate()
@@ -239,6 +255,7 @@ class _Trainer:
 
     def _validate(self) -> float:
         """Work out the validation loss; keep the weights if it is the lowest."""
+        begun = time.monotonic()
         self.validation_feed = self.validation_feed or validation_feed(
             self.validation, self.strategy, self.batch_size
         )
@@ -255,17 +272,14 @@ class _Trainer:
         loss = sum(size * float(one) for size, one in zip(sizes, losses, strict=True)) / sum(sizes)
         state = self.state
         if not math.isfinite(loss):
-            raise InputError(
-                "training",
-                f"the validation loss is {loss} at step {state.step}",
-                _DIVERGED,
-            )
+            raise Diverged(f"the validation loss is {loss} at step {state.step}; {_DIVERGED}")
         state.validations_since_best += 1
         if loss < state.best_val_loss:
             state.best_val_loss, state.best_step, state.validations_since_best = loss, state.step, 0
             if self.cluster.is_chief:
                 save(best_file(self.experiment.directory), {"model": self.steps.model.variables}, state)
         self.steps.swap_averages()
+        self.line_at += time.monotonic() - begun  # it does not count in the sequences per second
         return loss
 
     def _begin_line(self) -> None:

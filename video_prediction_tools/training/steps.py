@@ -68,7 +68,8 @@ class Steps:
             step: int64 scalar, steps done before.
 
         Returns:
-            scalars, means over all replicas: ``loss`` (sum over the phases) and ``<phase>/<part>``.
+            scalars, means over all replicas: ``loss`` (sum over the phases), ``<phase>/<part>`` and
+            ``<phase>/gradient_norm``.
         """
         parts = self.strategy.run(self._train_replica, (frames, clock, step))
         self.model.after_step()
@@ -84,11 +85,11 @@ class Steps:
             gradients = [
                 gradient if gradient is None else gradient / replicas for gradient in gradients
             ]  # its share of the mean over the replicas
-            if clip_norm:
-                gradients = _clipped(gradients, clip_norm, replicas)
+            gradients, norm = _clipped(gradients, clip_norm, replicas)
             phase.optimizer.apply(gradients, phase.variables)
             total += parts["loss"]
             logged |= {f"{phase.name}/{name}": value for name, value in parts.items()}
+            logged[f"{phase.name}/gradient_norm"] = norm
         return {"loss": total, **logged}
 
     def _accumulated(
@@ -174,8 +175,14 @@ def _take_clip_norm(optimizer: keras.optimizers.Optimizer) -> float:
     return norm
 
 
-def _clipped(gradients: list[Any], norm: float, replicas: int) -> list[Any]:
-    """Clip by the global norm of the whole batch's gradient; return this replica's share of the result."""
+def _clipped(gradients: list[Any], limit: float, replicas: int) -> tuple[list[Any], Any]:
+    """Clip by the global norm of the whole batch's gradient, where there is a limit.
+
+    Returns:
+        this replica's share of the result, and the norm before (without a limit, that of this replica's share).
+    """
+    if not limit:
+        return gradients, tf.linalg.global_norm(gradients)
     if replicas > 1:
         present = [index for index, gradient in enumerate(gradients) if gradient is not None]
         summed = tf.distribute.get_replica_context().all_reduce(
@@ -183,5 +190,5 @@ def _clipped(gradients: list[Any], norm: float, replicas: int) -> list[Any]:
         )
         for index, whole in zip(present, summed, strict=True):
             gradients[index] = whole
-    clipped, _ = tf.clip_by_global_norm(gradients, norm)
-    return [gradient if gradient is None else gradient / replicas for gradient in clipped]
+    clipped, norm = tf.clip_by_global_norm(gradients, limit)
+    return [gradient if gradient is None else gradient / replicas for gradient in clipped], norm
