@@ -31,7 +31,8 @@ def small(name):
     sys.path.append(str(Path(__file__).parents[1] / "models"))
     from small_models import SMALL
 
-    return [*SMALL[name].settings, *SETTINGS]
+    own = ["ema_decay=0"] if name == "linear_regression" else []  # it is a mean itself
+    return [*SMALL[name].settings, *SETTINGS, *own]
 
 
 def train(prepared, directory, name, stop_after=None):

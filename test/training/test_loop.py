@@ -15,6 +15,7 @@ from video_prediction_tools.metadata.record import read_record
 from video_prediction_tools.training.checkpoints import best_file, last_file, read_progress
 from video_prediction_tools.training.distribution import Cluster
 from video_prediction_tools.training.experiment import note_results, plan, recorded, require_same
+from video_prediction_tools.training.saved_model import load_forecaster
 from video_prediction_tools.training.steps import Steps
 from video_prediction_tools.training.stop import StopRequest
 
@@ -377,6 +378,10 @@ def test_running_mean_of_weights(prepared, tmp_path):
     assert read_progress(best_file(tmp_path / "whole")).best_step == 18
     np.testing.assert_array_equal(best[FIRST], last["averages/0"])
     assert not np.array_equal(best[FIRST], last[FIRST])
+    # forecasts are made with the means of either
+    for which, means in (("last", last["averages/0"]), ("best", best[FIRST])):
+        loaded = load_forecaster(tmp_path / "whole", which).model.trainable_variables[0]
+        np.testing.assert_array_equal(loaded.numpy(), means)
 
 
 @pytest.mark.parametrize("setting", ["gradient_accumulation=2", "xla=true"])

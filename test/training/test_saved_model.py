@@ -1,6 +1,8 @@
 """A trained model forecasts in physical units, from context alone."""
 
+import dataclasses
 import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,8 +12,9 @@ from video_prediction_tools.datasets.channels import Region
 from video_prediction_tools.datasets.prepared import open_prepared
 from video_prediction_tools.errors import InputError, StoppedEarly
 from video_prediction_tools.metadata.files import write_json
+from video_prediction_tools.training.checkpoints import Progress, best_file, save
 from video_prediction_tools.training.distribution import Cluster
-from video_prediction_tools.training.experiment import SPEC_NAME, note_results, plan, recorded
+from video_prediction_tools.training.experiment import HPARAMS_NAME, SPEC_NAME, note_results, plan, recorded
 from video_prediction_tools.training.saved_model import load_forecaster, read_data_spec
 
 SETTINGS = [
@@ -158,3 +161,25 @@ def test_unfinished_training_is_refused(prepared, tmp_path):
         loop.train(planned, Cluster(), SimpleNamespace(name="test"))
     with pytest.raises(InputError, match="unfinished step \\(state 'interrupted'\\)"):
         load_forecaster(planned.directory)
+
+
+def test_a_grid_for_which_the_weights_are_others(trained, tmp_path):
+    """savp halves the grid as often as its size allows."""
+    from video_prediction_tools.models import registry
+    from video_prediction_tools.models.base import DataSpec
+
+    directory, name = tmp_path / "model", "savp_gan"
+    shutil.copytree(trained[0], directory)
+    hparams = registry.resolve_hparams(name, None, ["ngf=2", "ndf=2", "context_frames=2", "known_channels="])
+    write_json(directory / HPARAMS_NAME, dataclasses.asdict(hparams))
+    write_json(directory / SPEC_NAME, {**read_data_spec(directory), "known": []})
+    record = json.loads((directory / "metadata.json").read_text())
+    record["details"]["model"] = name
+    write_json(directory / "metadata.json", record)
+    model = registry.create(name, DataSpec(6, 8, ("2t",), (), 2, 2), hparams)
+    save(best_file(directory), {"model": model.variables}, Progress())
+    load_forecaster(directory, grid=(33, 49))
+    with pytest.raises(
+        InputError, match="savp_gan has other weights for 64 x 80 .* than for the 6 x 8 of its"
+    ):
+        load_forecaster(directory, grid=(64, 80))

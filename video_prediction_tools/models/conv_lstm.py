@@ -2,7 +2,7 @@
 
 Shi, Chen, Wang, Yeung, Wong & Woo (2015): Convolutional LSTM Network: A Machine Learning Approach for Precipitation
 Nowcasting, NeurIPS 28. Ours: one stack for context and forecast with its output fed back (the paper copies the states
-into a second stack), patches (section 3.1 of the paper), a residual output, and channels that are known ahead.
+into a second stack), patches (section 2.1 of the paper), a residual output, and channels that are known ahead.
 """
 
 from dataclasses import dataclass

@@ -7,8 +7,8 @@ context with the true or with the forecast lead frames. With w = `recon_weight` 
     L_disc = -log D([context, x]) - log(1 - D([context, x']))
 
 as in the original AMBS; `gan_loss_type` LSGAN takes squared distances instead (Mao et al. 2017). Ours: the original's
-discriminator sees the lead frames alone and normalises over the batch, and its forecasts pass a sigmoid. The generator
-has no noise: one context has one forecast, and the discriminator serves its sharpness only.
+discriminator sees the lead frames alone and normalises over the batch, its forecasts pass a sigmoid, and its template
+has w = 0.6. The generator has no noise: one context has one forecast, and the discriminator serves its sharpness only.
 """
 
 from dataclasses import dataclass

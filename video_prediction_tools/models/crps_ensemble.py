@@ -62,10 +62,6 @@ class CRPSEnsemble(ConvLSTM):
         """Return the one update of all weights."""
         return [Phase("all", self.trainable_variables, adam(self.hparams, total_steps), self._crps)]
 
-    def validation_loss(self, frames: Any, known: Any, seed: Any = 0) -> Any:
-        """Return the CRPS of the forecast frames, as in training."""
-        return self._crps(frames, known, 0, seed)["loss"]
-
     def schedules_end(self) -> int:
         """Return 0: there are no schedules."""
         return 0

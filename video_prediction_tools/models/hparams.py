@@ -67,7 +67,7 @@ class CommonHparams:
     end_lr: float = hparam(0.0, "learning rate at the end, unless it is constant", low=0.0, high=10.0)
     decay_steps: list[int] = hparam(
         [],
-        "first and last step of the fall of a linear or cosine schedule; empty: from the first step to the last",
+        "first and last step of the fall of a linear or cosine schedule; empty: from warmup_steps to the last step",
         low=0,
         high=1_000_000_000,
     )
@@ -77,7 +77,11 @@ class CommonHparams:
     loss_fun: str = hparam(
         "mse", "loss of the forecast frames, on normalised values", choices=("mse", "mae", "huber")
     )
-    opt_var: list[str] = hparam(["all"], "variables in the loss: short names, or all", entries=1)
+    opt_var: list[str] = hparam(
+        ["all"],
+        "variables in the loss of the frames (an adversary judges all): short names, or all",
+        entries=1,
+    )
     normalisation: str = hparam("zscore", "how inputs are scaled, per variable", choices=("zscore", "minmax"))
     known_channels: list[str] = hparam(
         [ALL],

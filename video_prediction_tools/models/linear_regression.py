@@ -24,13 +24,18 @@ from typing import Any
 import keras
 from keras import ops
 
+from video_prediction_tools.errors import InputError
 from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionModel
 from video_prediction_tools.models.hparams import CommonHparams, hparam
 
 
 @dataclass
 class LinearRegressionHparams(CommonHparams):
-    """Hyper-parameters of linear_regression; those of gradient descent (`lr` and its course) have no effect."""
+    """Hyper-parameters of linear_regression.
+
+    Those of gradient descent (`lr` and its course, `clip_norm`, `weight_decay`) have no effect; `loss_fun` and
+    `opt_var` count in the validation only.
+    """
 
     ridge: float = hparam(
         1e-5, "ridge of the regression, as a part of each regressor's mean square", low=1e-7, high=1e6
@@ -58,6 +63,12 @@ class LinearRegression(VideoPredictionModel):
     def __init__(self, spec: DataSpec, hparams: LinearRegressionHparams):
         # the equations are solved in float32 whatever `mixed_precision` says: bfloat16 cannot tell them apart
         super().__init__(spec, hparams, name="linear_regression", dtype="float32")
+        if hparams.ema_decay:
+            raise InputError(
+                "hyper-parameter ema_decay",
+                "linear_regression is a mean itself",
+                "leave it at 0 for this model",
+            )
         self.regressors = spec.context_frames * spec.channels + len(spec.known) + 1
         size = self.regressors + spec.channels
         self.moments = self.add_weight(

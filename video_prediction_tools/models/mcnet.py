@@ -29,7 +29,8 @@ Ours: differences of all variables (the paper: of the grey image); a linear outp
 `residual` (the paper: tanh); known channels of the frame to be forecast enter the content encoder; the discriminator
 has group normalisation, since batch normalisation mixes sequences, and ends with a dense layer on the mean over all
 places, so that its weights fit any grid; both players move at every step (the authors' training script skips the one
-that is far ahead). Adam has beta_1 = 0.5 as in that script. The templates have G = 16, which a laptop trains.
+that is far ahead). Adam has beta_1 = 0.5 as in that script. The templates have G = 16, which a laptop trains, and clip
+gradients.
 """
 
 from dataclasses import dataclass
@@ -116,7 +117,7 @@ class MCNet(VideoPredictionModel):
         """Forecast the lead frames; mcnet is deterministic and does not use `seed`."""
         spec = self.spec
         motion, scales, state = self._motion_of_context(context)
-        before, frame, frames = context[:, -1], context[:, -1], []
+        before, frame, frames = None, context[:, -1], []
         for lead in range(spec.lead_frames):
             if lead:
                 motion, scales = self.motion_encoder(_padded(frame - before))

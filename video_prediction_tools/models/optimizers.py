@@ -75,7 +75,6 @@ def adam(
     *,
     beta_1: float = 0.9,
     beta_2: float = 0.999,
-    epsilon: float = 1e-7,
 ) -> keras.optimizers.Optimizer:
     """Return Adam (Kingma & Ba 2015), with decoupled weight decay (Loshchilov & Hutter 2019) where asked for.
 
@@ -90,6 +89,6 @@ def adam(
     clip = {"global_clipnorm": hparams.clip_norm} if hparams.clip_norm else {}
     if hparams.weight_decay:
         return keras.optimizers.AdamW(
-            rate, weight_decay=hparams.weight_decay, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, **clip
+            rate, weight_decay=hparams.weight_decay, beta_1=beta_1, beta_2=beta_2, **clip
         )
-    return keras.optimizers.Adam(rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, **clip)
+    return keras.optimizers.Adam(rate, beta_1=beta_1, beta_2=beta_2, **clip)

@@ -41,8 +41,12 @@ Ours, and why:
 - Values are z-scored, so that there is no sigmoid; the scratch image is x_t plus a change where `residual`.
 - Convolutions with stride 2 instead of convolutions and mean pools; kernels of CDNA from means over 4 x 4 fields of
   the coarsest features instead of all of them: weights fit any grid (of the same number of scales).
+- A ConvLSTM stands behind every layer; the authors leave out that of the finest scale from 128 grid points on, and
+  those of the two finest from 256. Flows are read from the features directly (theirs: a convolution between).
 - Each loss is a mean; nothing mixes sequences. The two players have an Adam each (`beta1` 0.5, `beta2` 0.999 in the
-  paper). The templates have G = 16, F = 8, E = 16, which a laptop trains, and shorter schedules.
+  paper). The templates have G = 16, F = 8, E = 16, which a laptop trains, a higher rate (0.001 for the paper's 0.0002),
+  and shorter schedules; kl_weight is that of KTH (BAIR: 1). savp_vae has the weights of savp, the authors' has
+  l1_weight 1, kl_weight 0.001 (BAIR) or 0.00001 (KTH) and beta1 0.9.
 
 Forecasts, and the branch of the prior, take the codes of the context's steps from the posterior, where there is one, as
 the authors' later code does (both frames are known there), and those behind it from the prior.

@@ -19,8 +19,8 @@ Where Tl < Tc the first Tl frames are taken; where Tl > Tc the forecast frames a
 Ours: each frame is the last context frame and a change where `residual`; known channels of the frame Tc + t enter the
 encoder with frame t (those of the last frame again, where the pass has more frames than the forecast); edges are
 padded by reflection; the translator normalises each sequence by itself (the authors: over the batch); no drop path. The
-templates are smaller than the paper's, which has hid_S 64, hid_T 512, N_S 4, N_T 8 for Moving MNIST, and hid_S 32,
-hid_T 256, N_S 2, N_T 8 for WeatherBench.
+templates clip gradients and are smaller than the paper's, which has hid_S 64, hid_T 512, N_S 4, N_T 8 for Moving
+MNIST, and hid_S 32, hid_T 256, N_S 2, N_T 8 for WeatherBench.
 """
 
 from dataclasses import dataclass

@@ -47,6 +47,10 @@ class Progress:
     finished: str = ""
 
 
+class OtherVariables(InputError):
+    """A checkpoint that was made with other variables."""
+
+
 def last_file(model_directory: Path) -> Path:
     """The checkpoint to resume from."""
     return Path(model_directory) / "checkpoints" / "last" / "state.npz"
@@ -103,12 +107,13 @@ def restore(path: Path, groups: Mapping[str, Sequence[Any]]) -> Progress:
         groups: the variables, as for `save`.
 
     Raises:
-        InputError: the file is damaged, or was made with other variables.
+        OtherVariables: the file was made with other variables.
+        InputError: it is damaged.
     """
     with _Reader(path) as reader:
         for group, variables in groups.items():
             if reader.shapes.get(group) != _shapes(group, variables):
-                raise InputError(
+                raise OtherVariables(
                     path,
                     f"was made by another version of the model (its {group} has other variables)",
                     "use the version of AMBS that metadata.json names, or train anew in another directory",

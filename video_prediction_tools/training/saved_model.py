@@ -11,7 +11,7 @@ from video_prediction_tools.datasets.normalisation import Normalisation
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import read_json
 from video_prediction_tools.metadata.record import FILE_NAME, require_done
-from video_prediction_tools.training.checkpoints import best_file, last_file, restore
+from video_prediction_tools.training.checkpoints import OtherVariables, best_file, last_file, restore
 from video_prediction_tools.training.experiment import HPARAMS_NAME, KIND, SPEC_NAME
 
 CHECKPOINTS = {"best": best_file, "last": last_file}
@@ -168,5 +168,19 @@ def load_forecaster(
     )
     with layer_arithmetic(hparams.mixed_precision):
         model = registry.create(name, spec, hparams)
-    restore(CHECKPOINTS[which](directory), {"model": model.variables})
+    wanted = {"model": model.variables}
+    if which == "last" and hparams.ema_decay:  # the best checkpoint holds the running means as its weights
+        wanted["averages"] = model.trainable_variables
+    try:
+        restore(CHECKPOINTS[which](directory), wanted)
+    except OtherVariables as error:
+        trained = content["height"], content["width"]
+        if trained == (height, width):
+            raise
+        raise InputError(
+            directory,
+            f"{name} has other weights for {height} x {width} grid points than for the {trained[0]} x {trained[1]} "
+            "of its training",
+            "forecast a region of about the size of the training's, or train anew",
+        ) from error
     return Forecaster(model, content)

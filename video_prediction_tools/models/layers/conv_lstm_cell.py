@@ -55,7 +55,7 @@ class ConvLSTMCell(keras.layers.Layer):
         self.built = True
 
     def project(self, inputs: Any) -> Any:
-        """Convolve inputs [B, h, w, channels] (or [B*T, ...]: inputs that are known ahead go through at once)."""
+        """Convolve inputs [B, h, w, channels]."""
         return self.input_convolution(inputs)
 
     def initial_state(self, like: Any) -> tuple[Any, Any]:
