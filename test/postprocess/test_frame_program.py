@@ -442,3 +442,33 @@ def test_end_to_end(digits_data, tmp_path, run_program):
         expected = (error**2).mean(("sequence", "lead_frame")).sum().item()
     assert float(table_of(directory)["convLSTM", "mse", "mean"]["value"]) == pytest.approx(expected, rel=1e-6)
     assert (directory / "report.html").exists()
+
+
+def test_compared_with_another(shown, digits_data, tmp_path, forecaster, monkeypatch, capsys):
+    """The mean over all lead frames, the number that papers print, stands in the tables of a comparison."""
+    from video_prediction_tools.main_scripts import main_meta_postprocess as program
+    from video_prediction_tools.main_scripts.program import run
+
+    of_one = forecaster.forecast
+    monkeypatch.setattr(forecaster, "forecast", lambda *given: of_one(*given) + np.float32(0.05))
+    other = tmp_path / "Models" / digits_data.name / "convLSTM" / EXPERIMENT.replace("first", "second")
+    code, lines, _ = start(*few(write_model(other, digits_data), tmp_path), capsys=capsys)
+    assert code == 0
+    words = ["--results_dirs", shown, lines[-1], "--output_dir", tmp_path / "c", "--metrics", "mse", "ssim"]
+    assert run(program.main, program.build_parser(), [str(word) for word in words]) == 0
+    with open(tmp_path / "c" / "comparison.csv", encoding="utf-8") as handle:
+        rows = {(row["product"], row["metric"], row["lead_frame"]): row for row in csv.DictReader(handle)}
+    assert len(rows) == 4 * 2 * (LEAD + 1)
+    own, name = table_of(shown), "convLSTM, first-try"
+    for metric in ("mse", "ssim"):
+        row = rows[name, metric, "mean"]
+        for column in ("value", "n_init"):
+            expected = float(own["convLSTM", metric, "mean"][column])
+            assert float(row[column]) == pytest.approx(expected, rel=1e-6), column
+        assert float(row["ci_low"]) < float(row["value"]) < float(row["ci_high"])
+        values = [float(own[product, metric, "mean"]["value"]) for product in ("convLSTM", "persistence")]
+        distances = [abs(value - FRAME_METRICS[metric].best) for value in values]
+        assert float(row["skill"]) == pytest.approx(1 - distances[0] / distances[1], rel=1e-6)
+    head = (tmp_path / "c" / "comparison.md").read_text().split("\n\n")[2].splitlines()[0]
+    assert head.split("|")[-2].strip() == "mean"
+    assert "draws of single sequences" in (tmp_path / "c" / "report.html").read_text(encoding="utf-8")

@@ -40,6 +40,8 @@ class Comparison:
         scores: as `scoring.score` makes them, products the groups (mean over their seeds) and the baselines.
         seed_spread: [product, metric, variable, lead_time], standard deviation over seeds, NaN for fewer than two.
         skill: [product, metric, variable, lead_time], against the baseline; NaN where it is not defined.
+        mean_seed_spread, mean_skill: [product, metric, variable], of the mean over all lead times; None where the
+            protocol does not have it.
         pairs: differences of all pairs of products in the mean over lead times: `difference` (of the distance from the
             perfect score; below 0: `one` is better), `low`, `high`, `p_value` [one, other, metric, variable].
         baseline: of the skill.
@@ -53,6 +55,8 @@ class Comparison:
     scores: xr.Dataset
     seed_spread: xr.DataArray
     skill: xr.DataArray
+    mean_seed_spread: xr.DataArray | None
+    mean_skill: xr.DataArray | None
     pairs: xr.Dataset
     baseline: str
     blocks: MovingBlocks
@@ -98,8 +102,10 @@ def compare(
         metrics,
         left_out,
         scores,
-        _seed_spread(groups, scores, metrics),
-        _skill(scores, metrics, baseline),
+        _seed_spread(groups, scores["value"], metrics),
+        _skill(scores["value"], metrics, baseline),
+        _seed_spread(groups, scores["mean_value"], metrics) if protocol.mean_over_leads else None,
+        _skill(scores["mean_value"], metrics, baseline) if protocol.mean_over_leads else None,
         _pairs(reduced, metrics, blocks),
         baseline,
         blocks,
@@ -200,14 +206,17 @@ def _row(one: Experiment, product: str, kinds: Sequence[str]) -> xr.DataArray:
     return xr.concat(rows, "statistic").assign_coords(statistic=list(kinds))
 
 
-def _seed_spread(groups: Sequence[Group], scores: xr.Dataset, metrics: Sequence[Metric]) -> xr.DataArray:
-    spread = xr.full_like(scores["value"], np.nan)
+def _seed_spread(groups: Sequence[Group], values: xr.DataArray, metrics: Sequence[Metric]) -> xr.DataArray:
+    """Return the standard deviation over the seeds of scores like `values`, with or without a lead time."""
+    spread = xr.full_like(values, np.nan)
     kinds = [one.__name__ for one in statistics_of(metrics)]
     for each in groups:
         if len(each.experiments) > 1:
             rows = [_row(one, one.model, kinds).transpose("init_time", ...) for one in each.experiments]
+            if "lead_time" not in values.dims:
+                rows = [row.mean("lead_time") for row in rows]
             for metric in metrics:
-                values = [
+                by_seed = [
                     metric.value(
                         defined_means(
                             {kind: row.sel(statistic=kind.__name__).values for kind in metric.statistics}
@@ -215,16 +224,16 @@ def _seed_spread(groups: Sequence[Group], scores: xr.Dataset, metrics: Sequence[
                     )
                     for row in rows
                 ]
-                spread.loc[{"product": each.name, "metric": metric.name}] = np.std(values, axis=0, ddof=1)
+                spread.loc[{"product": each.name, "metric": metric.name}] = np.std(by_seed, axis=0, ddof=1)
     return spread
 
 
-def _skill(scores: xr.Dataset, metrics: Sequence[Metric], baseline: str) -> xr.DataArray:
+def _skill(values: xr.DataArray, metrics: Sequence[Metric], baseline: str) -> xr.DataArray:
     """Return 1 - d / d_baseline, d the distance from the perfect score; NaN where that or d_baseline gives none."""
-    skill = xr.full_like(scores["value"], np.nan)
+    skill = xr.full_like(values, np.nan)
     for metric in metrics:
         if np.isfinite(metric.best):
-            distance = abs(scores["value"].sel(metric=metric.name) - metric.best)
+            distance = abs(values.sel(metric=metric.name) - metric.best)
             reference = distance.sel(product=baseline)
             skill.loc[{"metric": metric.name}] = 1.0 - distance / reference.where(reference > 0.0)
     return skill

@@ -9,6 +9,7 @@ import numpy as np
 from video_prediction_tools.meta_postprocess.comparison import Comparison
 from video_prediction_tools.metadata.files import whole_file
 from video_prediction_tools.postprocess.metrics.metric import Metric
+from video_prediction_tools.postprocess.scoring import OVER_LEADS
 
 _LATEX = str.maketrans(
     {char: f"\\{char}" for char in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -63,19 +64,34 @@ def _score_rows(comparison: Comparison) -> Iterable[tuple]:
     for variable in scores["variable"].values.tolist():
         for product in scores["product"].values.tolist():
             for metric in comparison.metrics:
-                at = {"variable": variable, "product": product, "metric": metric.name}
-                columns = [
-                    *(scores[name].sel(at).values for name in ("value", "ci_low", "ci_high")),
-                    comparison.seed_spread.sel(at).values,
-                    comparison.skill.sel(at).values,
-                ]
-                for index, lead in enumerate(scores["lead_time"].values):
-                    value, low, high, spread, skill = (_cell(column[index]) for column in columns)
-                    n_init = scores["n_init"].sel(at).values[index]
+                columns = _columns(comparison, variable, product, metric.name)
+                leads = [f"{lead:g}" for lead in scores["lead_time"].values]
+                if comparison.protocol.mean_over_leads:
+                    leads.append(OVER_LEADS)
+                for lead, *numbers, n_init in zip(leads, *columns, strict=True):
+                    value, low, high, spread, skill = map(_cell, numbers)
                     yield (
-                        variable, product, metric.name, f"{lead:g}",
-                        value, low, high, seeds.get(product, ""), spread, skill, n_init,
+                        variable, product, metric.name, lead,
+                        value, low, high, seeds.get(product, ""), spread, skill, int(n_init),
                     )  # fmt: skip
+
+
+def _columns(comparison: Comparison, variable: str, product: str, metric: str) -> list[np.ndarray]:
+    """Return value, ci_low, ci_high, spread over seeds, skill and n_init by lead time, and of the mean over them."""
+    at, scores = {"variable": variable, "product": product, "metric": metric}, comparison.scores
+    names = ("value", "ci_low", "ci_high")
+    n_init = scores["n_init"]
+    columns = [*(scores[name] for name in names), comparison.seed_spread, comparison.skill, n_init]
+    columns = [one.sel(at).values for one in columns]
+    if not comparison.protocol.mean_over_leads:
+        return columns
+    over_leads = [
+        *(scores[f"mean_{name}"] for name in names),
+        comparison.mean_seed_spread,
+        comparison.mean_skill,
+        scores["mean_n_init"],
+    ]
+    return [np.append(one, mean.sel(at).item()) for one, mean in zip(columns, over_leads, strict=True)]
 
 
 def _pair_rows(comparison: Comparison) -> Iterable[tuple]:
@@ -98,11 +114,11 @@ def table_of(comparison: Comparison, metric: Metric, variable: str) -> tuple[lis
     """Return head and rows of the table of one metric: value with the half-width of its interval, and seeds' spread."""
     scores, words = comparison.scores, comparison.protocol.words
     head = ["", *(words.label(lead).strip() for lead in scores["lead_time"].values)]
+    if comparison.protocol.mean_over_leads:
+        head.append(OVER_LEADS)
     rows = []
     for product in scores["product"].values.tolist():
-        at = {"variable": variable, "product": product, "metric": metric.name}
-        value, low, high = (scores[name].sel(at).values for name in ("value", "ci_low", "ci_high"))
-        spread = comparison.seed_spread.sel(at).values
+        value, low, high, spread, *_ = _columns(comparison, variable, product, metric.name)
         rows.append([product, *map(_written, value, low, high, spread)])
     return head, rows
 
@@ -162,4 +178,7 @@ def interval(comparison: Comparison) -> str:
     blocks = comparison.blocks
     if not blocks.enough(blocks.n):
         return "intervals withheld (fewer than two blocks)"
-    return f"{100 * blocks.coverage:.0f} % interval, {blocks.draws} draws of blocks of {blocks.length}"
+    drawn = (
+        f"blocks of {blocks.length}" if blocks.length > 1 else f"single {comparison.protocol.words.start}s"
+    )
+    return f"{100 * blocks.coverage:.0f} % interval, {blocks.draws} draws of {drawn}"
