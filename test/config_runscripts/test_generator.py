@@ -321,6 +321,28 @@ def test_hyper_parameters_are_checked_before_jobs_wait_for_hours(generate, error
     assert not (tmp_path / "scripts").exists() and not (tmp_path / "base" / "Jobs").exists()
 
 
+@pytest.mark.parametrize("words", [[], ["--hparams", "context_frames=12"]])
+def test_sequences_too_short_for_the_model_are_refused_before_jobs_wait(
+    generate, error_line, tmp_path, words
+):
+    length = 10 if not words else 12
+    line = error_line(
+        generate(
+            "all", "--dataset", "moving_mnist", "--base_dir", tmp_path / "base", "--digits_from", "glyphs",
+            "--sequence_length", length, "--submit", *words,
+        )
+    )  # fmt: skip
+    assert f"--sequence_length: {length} context frames leave nothing to forecast of {length} frames" in line
+    assert not (tmp_path / "base" / "PreprocessedData").exists()
+
+
+def test_nothing_can_be_drawn_afresh_from_an_array_alone(generate, error_line, tmp_path):
+    (tmp_path / "array.npy").touch()
+    given = ("--base_dir", tmp_path, "--digits_from", "sequences", "--sequences_file", tmp_path / "array.npy")
+    line = error_line(generate("preprocess_moving_mnist", *given, "--fresh_train", "yes"))
+    assert "--fresh_train: all splits are cut from the array" in line
+
+
 def test_a_sweep_is_evaluated_whole_or_not_at_all(generate, error_line, tmp_path):
     """An experiment without a directory (its job refused to begin) is not left out silently."""
     layout = names.Layout(tmp_path / "base")

@@ -2,6 +2,7 @@
 
 import fcntl
 import gzip
+import hashlib
 import json
 import os
 import random
@@ -16,6 +17,7 @@ import extracted_files as data
 import numpy as np
 import pytest
 
+from video_prediction_tools.data_preprocess.moving_mnist import array as array_module
 from video_prediction_tools.data_preprocess.moving_mnist.digits import read_digits
 from video_prediction_tools.datasets.moving_digits import Motion, MovingDigits
 from video_prediction_tools.datasets.prepared import open_prepared
@@ -218,6 +220,39 @@ def test_the_published_array_is_the_test_split(make, mnist, tmp_path):
     np.testing.assert_array_equal(cut, array[:, :11].swapaxes(0, 1) / np.float32(255))
 
 
+def test_an_array_that_is_not_what_it_is_taken_for_is_said(make, mnist, tmp_path, monkeypatch):
+    array = published(mnist)
+    np.save(tmp_path / "mine.npy", array)
+    given = ("--sequences_file", tmp_path / "mine.npy", "--digits_dir", mnist, "--n_train", 6, "--n_val", 3)
+    _, out, _ = make(*given)
+    said = "mine.npy is not the published array: scores on it compare with those on the same file only"
+    assert f"note: {said}" in out and "is --n_digits right" not in out
+    assert read_record(Path(out.splitlines()[-1])).details["notes"] == [said]
+    _, out, _ = make(*given, "--n_digits", 5)
+    assert "5 digits of MNIST about 0.127: is --n_digits right?" in out
+    monkeypatch.setattr(array_module, "PUBLISHED_SHAPE", array.shape)
+    content = (tmp_path / "mine.npy").read_bytes()
+    monkeypatch.setattr(array_module, "_PUBLISHED_MD5", hashlib.md5(content).hexdigest())
+    _, out, _ = make(*given, "--seed", 2)
+    assert "note: " not in out and read_record(Path(out.splitlines()[-1])).details["notes"] == []
+
+
+def test_no_room_on_the_disk(make, mnist, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=4_000_000))
+    code, out, err = make("--digits_dir", mnist, *SMALL)
+    assert code == 2 and "has room for 0.004 GB, 0.00426 GB are needed; ask for fewer" in err, err
+    assert "the files take 0.00426 GB (328 kB a sequence)" in out
+    assert not (tmp_path / "PreprocessedData").exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=5_000_000))
+    assert make("--digits_dir", mnist, *SMALL)[0] == 0
+
+
+@pytest.mark.parametrize("flag, value", [("--size", 1025), ("--sequence_length", 10001), ("--n_digits", 11)])
+def test_numbers_that_are_too_large(make, mnist, tmp_path, flag, value):
+    code, _, err = make("--digits_dir", mnist, flag, value)
+    assert code == 2 and f"{flag}: {value} is too large; give {value - 1} or less" in err, err
+
+
 def test_glyphs_are_marked_as_made_up(make):
     code, out, err = make("--glyphs", *SMALL)
     assert code == 0 and "made up here" in out, err
@@ -261,6 +296,12 @@ def test_it_is_trained_on(make, run_program, mnist, tmp_path):
     assert (tmp_path / "model" / "training_log.csv").read_text().splitlines()[1].startswith("2,1,")
 
 
+def _dark_at_the_end(array):
+    many = np.tile(array, (1, 10, 1, 1))
+    many[:, -1] //= 255
+    return many
+
+
 def _truncate(directory, name, keep):
     path = directory / name
     path.write_bytes(path.read_bytes()[:keep])
@@ -290,6 +331,12 @@ def _leak(directory, to):
     path.write_bytes(path.read_bytes()[:-784] + digit)
 
 
+def _blank(directory):
+    """Wipe out the last test image."""
+    path = directory / "t10k-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:-784] + bytes(784))
+
+
 def _other_size(directory):
     (directory / "t10k-images-idx3-ubyte").write_bytes(idx(2051, np.zeros((20, 20, 20), np.uint8)))
 
@@ -316,6 +363,7 @@ def _wrong_label(directory):
         (lambda d: _exchange(d, NAMES[0], NAMES[2]), "train-labels-idx1-ubyte: holds 60 labels"),
         (_exchange_all, "the train files hold 20 digits and the t10k files 60: they are exchanged"),
         (_other_size, "t10k-images-idx3-ubyte: holds images of 20 x 20 pixels"),
+        (_blank, "t10k-images-idx3-ubyte: 1 of its images are blank (the first is number 19)"),
         (_wrong_label, "t10k-labels-idx1-ubyte: holds the label 10"),
         (lambda d: _leak(d, "test"), "1 of the digits for tests stand among those for training too"),
         (lambda d: _leak(d, "val"), "1 of the digits for validation stand among those for training too"),
@@ -350,7 +398,7 @@ def test_damaged_gz(make, few, mnist):
         (["--digits_dir", "/nowhere"], "--digits_dir: /nowhere is no directory"),
         (
             ["--digits_dir", "{digits}", "--n_digits", "11"],
-            "has 10 digits for validation, a sequence needs 11",
+            "--n_digits: 11 is too large",
         ),
         (["--digits_dir", "{digits}", "--n_digits", "0"], "--n_digits: 0 is too few"),
         (["--digits_dir", "{digits}", "--size", "30"], "--size: digits of 28 pixels cannot move in 30"),
@@ -378,7 +426,17 @@ def _save(path, array):
         (lambda p, a: _save(p, a // 255), "holds values up to 1, not 0..255"),
         (lambda p, a: _save(p, a.swapaxes(0, 1)), "exchange the first two axes"),
         (lambda p, a: _save(p, a.transpose(1, 0, 2, 3).reshape(a.shape)), "the first is not time"),
-        (lambda p, a: _save(p, a[:19]), "has 19 frames a sequence"),
+        (
+            lambda p, a: _save(p, a[:19]),
+            "has 19 frames a sequence (its shape is [19, 12, 64, 64]), not 20; give --seq",
+        ),
+        (
+            lambda p, a: _save(p, a[:, :, ::2, ::2]),
+            "has frames of 32 x 32 pixels, not 64 x 64; give --size 32",
+        ),
+        (lambda p, a: _save(p, _dark_at_the_end(a)), "holds values up to 1, not 0..255, in sequence 119"),
+        (lambda p, a: _save(p, 255 - a), "is nearly white in sequence"),
+        (lambda p, a: _save(p, np.zeros_like(a) + a[:, :1]), "holds the same sequence again and again"),
         (lambda p, a: _save(p, a[..., :32]), "has frames of 64 x 32 pixels, not 64 x 64"),
         (lambda p, a: _save(p, a[..., None]), "has the shape [20, 12, 64, 64, 1], not [T, N, H, W]"),
         (lambda p, a: _save(p, a[:, :0]), "has the shape [20, 0, 64, 64], not [T, N, H, W]"),
@@ -387,7 +445,7 @@ def _save(path, array):
         (lambda p, a: (_save(p, a), os.truncate(p, 100_000)), "is cut short, or no .npy file"),
         (
             lambda p, a: _save(p, a),
-            "holds 12 sequences, 12000 are asked for; lower --n_train, --n_val, --n_test",
+            "holds 12 sequences, 10000 are asked for; lower --n_train, --n_val, --n_test",
         ),
     ],
 )

@@ -284,6 +284,13 @@ def _digits_there(context: Context) -> None:
         raise InputError("--digits_dir", what, "give that of the four original MNIST files")
 
 
+def _digits_to_draw(context: Context) -> None:
+    """Check that there is something to draw from afresh."""
+    if context.get("fresh_train") == "yes" and _cut_from_array(context):
+        what = "all splits are cut from the array, nothing can be drawn afresh"
+        raise InputError("--fresh_train", what, "give --digits_dir too, or answer no")
+
+
 def _cut_from_array(context: Context) -> bool:
     """Say whether the published array is all that there is, so that all splits are cut from its 10000 sequences."""
     return context.get("digits_from") == "sequences" and context.get("digits_dir") is None
@@ -573,6 +580,7 @@ QUESTIONS = (
         "as published models were trained; not for sequences cut from the array",
         default="no",
         rare=True,
+        check=_digits_to_draw,
     ),
     # train
     Question("model", ("train",), kinds.choice(*MODELS), "Model", default="convLSTM"),

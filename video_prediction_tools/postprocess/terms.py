@@ -308,6 +308,7 @@ def _frame_warnings(
             "The test sequences are drawn here, moving as the published ones do, but are not those: the "
             "interval says how far other sequences may score."
         )
+    said += [f"{note[0].upper()}{note[1:]}." for note in record.details.get("notes", [])]
     if source == "sequences":
         said.append(
             "Digits of the tests were seen in training (all splits are cut from one array): scores flatter."

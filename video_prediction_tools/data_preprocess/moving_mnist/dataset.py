@@ -5,6 +5,7 @@ a run that was stopped goes on behind it.
 """
 
 import argparse
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from video_prediction_tools.datasets.fresh import DIGITS_FILE
 from video_prediction_tools.datasets.statistics import FILE_NAME as STATISTICS
 from video_prediction_tools.datasets.statistics import VariableStatistics, write_statistics
 from video_prediction_tools.datasets.tfrecords import DIRECTORY, SPLITS, Block, write_block
+from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import whole_file, write_json
 from video_prediction_tools.metadata.record import OpenRecord, arguments_of, running
 from video_prediction_tools.progress import progress, say
@@ -45,9 +47,11 @@ def say_plan(plan: Plan) -> None:
         made = (
             f"drawn from {len(plan.pools[split])} digits of their own"
             if split in plan.pools
-            else "as published"
+            else "of the array"
         )
         say(f"{split}: {number} sequences, {made}")
+    for note in plan.notes:
+        say(f"note: {note}")
     if plan.name.fresh:
         say(
             "training will draw its sequences afresh in every epoch; those in the TFRecords give the statistics"
@@ -74,6 +78,7 @@ def write_dataset(plan: Plan, program: str, options: argparse.Namespace) -> None
         if blocks.kept_blocks(block_plan, _ALONE)[1]:
             say(f"all {len(block_plan.blocks)} files are there and whole (SHA-256 verified): nothing to do")
             return
+    _require_space(plan)
     about = {"program": program, "arguments": arguments_of(vars(options)), "name": str(plan.name)}
     with running(plan.directory, kind="dataset", inputs=plan.inputs, **about) as opened:
         if not described:
@@ -92,6 +97,29 @@ def write_dataset(plan: Plan, program: str, options: argparse.Namespace) -> None
                 blocks.note_blocks(block_plan, opened_blocks, [(number, result)])
                 advance()
             blocks.finish(block_plan, opened_blocks)
+
+
+def _require_space(plan: Plan) -> None:
+    """Check that the files will have room, as far as is known.
+
+    Raises:
+        InputError: they will not.
+    """
+    motion, place = plan.motion, plan.directory.absolute()
+    needed = 4 * motion.sequence_length * motion.size**2 * sum(plan.numbers.values())
+    there = sum(path.stat().st_size for path in (place / DIRECTORY).glob("*/*.tfrecord"))
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    say(
+        f"the files take {needed / 1e9:.3g} GB ({4 * motion.sequence_length * motion.size**2 / 1e3:.0f} kB a sequence)"
+    )
+    if needed - there > free:
+        raise InputError(
+            "--destination_dir",
+            f"{place} has room for {free / 1e9:.3g} GB, {(needed - there) / 1e9:.3g} GB are needed",
+            "ask for fewer sequences (--n_train, --n_val, --n_test), or give a place with more room",
+        )
 
 
 def _describe(plan: Plan, opened: OpenRecord) -> None:
@@ -123,6 +151,7 @@ def _describe(plan: Plan, opened: OpenRecord) -> None:
         "lat": [],
         "lon": [],
         "n_digits": plan.motion.n_digits,
+        "notes": plan.notes,
         "fresh": {"seed": plan.name.seed, "sequences": plan.name.n_train} if plan.name.fresh else None,
         "splits": {
             split: {"sequences": number}

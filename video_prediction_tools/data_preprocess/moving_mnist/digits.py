@@ -72,6 +72,11 @@ def _read_pair(directory: Path, name: str) -> Digits:
             f"holds {len(labels)} labels, {images_file.name} {len(images)} images: they do not belong together",
             _REMEDY,
         )
+    blank = np.flatnonzero(~images.any(axis=(1, 2)))
+    if len(blank):
+        raise InputError(
+            images_file, f"{len(blank)} of its images are blank (the first is number {blank[0]})", _REMEDY
+        )
     if len(labels) and labels.max() > 9:
         raise InputError(labels_file, f"holds the label {labels.max()}", "labels are 0 to 9: " + _REMEDY)
     return Digits(images, labels)

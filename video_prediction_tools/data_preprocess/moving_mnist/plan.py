@@ -13,7 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from video_prediction_tools.data_preprocess.moving_mnist.array import RecordedSequences, open_array
+from video_prediction_tools.data_preprocess.moving_mnist.array import (
+    RecordedSequences,
+    is_published,
+    open_array,
+)
 from video_prediction_tools.data_preprocess.moving_mnist.digits import Digits, read_digits
 from video_prediction_tools.data_preprocess.moving_mnist.glyphs import draw_glyphs
 from video_prediction_tools.datasets.moving_digits import DIGIT, Motion, MovingDigits
@@ -23,7 +27,14 @@ from video_prediction_tools.metadata.files import sha256
 from video_prediction_tools.metadata.names import MovingMnistName
 
 PROTOCOL = 1  # another number is another way to make sequences from the same digits and seed
-N_TEST = 1000
+_DRAWN = {"train": 10_000, "val": 1000, "test": 1000}  # sequences, where nothing else is asked for
+_CUT = {
+    "train": 8000,
+    "val": 1000,
+    "test": 1000,
+}  # of an array that is all there is: the published one has 10,000
+_MOST = {"n_digits": 10, "size": 1024, "sequence_length": 10_000}  # as the generator asks
+_DIGIT_BRIGHTNESS = 0.0253 * 64**2  # of MNIST, summed over its pixels
 _ROOM = 4  # pixels that a digit must at least be able to move
 _MOST_FRAMES = 50_000_000  # of a split: an hour each, they stay within the years that dates can have
 _OF_TRAIN_FOR_VAL = 6  # one digit in so many
@@ -45,6 +56,7 @@ class Plan:
         motion: what the sequences are like.
         splits: the sequences of each split: ``sequence(number)`` gives uint8 ``[T, H, W]``.
         pools: digits of each split that is drawn.
+        notes: what a user should know of the array.
         recipe: what decides about the sequences beside the name.
         inputs: SHA-256 by file, for the metadata.
     """
@@ -54,6 +66,7 @@ class Plan:
     motion: Motion
     splits: Mapping[str, MovingDigits | RecordedSequences]
     pools: Mapping[str, Digits]
+    notes: list[str]
     recipe: dict[str, Any]
     inputs: dict[str, str]
 
@@ -79,8 +92,8 @@ def make_plan(
     Arguments:
         destination: parent of the data set's directory.
         motion: what the sequences are like.
-        numbers: of the sequences of each split; None for the tests: all of an array that is for
-            tests only, else 1,000.
+        numbers: of the sequences of each split; None: all of an array for the tests where it is for tests only,
+            8,000, 1,000 and 1,000 of an array that is all there is, else 10,000, 1,000 and 1,000.
         seed: of all that is random.
         digits_dir: directory of the MNIST files.
         sequences_file: the published array. With digits it becomes the test split; alone it is cut into all
@@ -102,14 +115,19 @@ def make_plan(
         )
     if motion.sequence_length < 2:
         raise InputError("--sequence_length", f"{motion.sequence_length} is too short", "give 2 or more")
+    for flag, most in _MOST.items():
+        if getattr(motion, flag) > most:
+            raise InputError(f"--{flag}", f"{getattr(motion, flag)} is too large", f"give {most} or less")
     array = open_array(sequences_file, motion) if sequences_file else None
     drawn = bool(digits_dir or glyphs)
     if fresh and not drawn:
         raise InputError(
             "--fresh_train", "without digits nothing can be drawn", "give --digits_dir too, or leave it out"
         )
-    if numbers["test"] is None:
-        numbers = {**numbers, "test": array.shape[1] if drawn and array is not None else N_TEST}
+    usual = _DRAWN if drawn else _CUT
+    if drawn and array is not None:
+        usual = {**usual, "test": array.shape[1]}
+    numbers = {split: usual[split] if number is None else number for split, number in numbers.items()}
     for split, number in numbers.items():
         if not 1 <= number * motion.sequence_length <= _MOST_FRAMES:
             most = _MOST_FRAMES // motion.sequence_length
@@ -146,7 +164,25 @@ def make_plan(
         ).hexdigest()
     if sequences_file:
         inputs[str(Path(sequences_file).resolve())] = recipe["sequences_file"]
-    return Plan(name, Path(destination) / str(name), motion, splits, pools, recipe, inputs)
+    notes = _notes(sequences_file, array, motion) if array is not None else []
+    return Plan(name, Path(destination) / str(name), motion, splits, pools, notes, recipe, inputs)
+
+
+def _notes(path: Path, array: np.ndarray, motion: Motion) -> list[str]:
+    """Say how an array differs from what it is likely taken for."""
+    said = []
+    if not is_published(path, array):
+        said.append(
+            f"{path.name} is not the published array: scores on it compare with those on the same file only"
+        )
+    brightness = float(array[:, : array.shape[1] // 10 + 10].mean()) / 255
+    expected = motion.n_digits * _DIGIT_BRIGHTNESS / motion.size**2
+    if not 0.7 < brightness / expected < 1.3:
+        said.append(
+            f"frames of {path.name} have the mean {brightness:.3f}, {motion.n_digits} digits of MNIST about "
+            f"{expected:.3f}: is --n_digits right?"
+        )
+    return said
 
 
 def _pools(where: object, train: Digits, test: Digits, motion: Motion) -> dict[str, Digits]:
