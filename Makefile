@@ -11,7 +11,7 @@ BENCHMARKS = bootstrap generator_start input_pipeline kill_and_restart models_ta
 demo:   ## the whole workflow on made-up weather, 12 minutes at most on 2 cores
 	demo/run_demo.sh $(ENV)
 
-demo-mnist:   ## the same on Moving MNIST, 6 minutes; DIGITS_DIR=<directory of the MNIST files>, else of made-up digits
+demo-mnist:   ## the same on Moving MNIST, about 5 minutes; DIGITS_DIR=<directory of the MNIST files>, else of made-up digits
 	demo/run_demo.sh $(ENV) moving_mnist
 
 test:

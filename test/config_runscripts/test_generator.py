@@ -336,6 +336,11 @@ def test_sequences_too_short_for_the_model_are_refused_before_jobs_wait(
     assert not (tmp_path / "base" / "PreprocessedData").exists()
 
 
+def test_digits_without_their_data_set(generate, error_line, tmp_path):
+    line = error_line(generate("all", "--base_dir", tmp_path, "--digits_from", "glyphs"))
+    assert "--dataset: is missing, and --digits_from is an answer for moving_mnist; give --dataset" in line
+
+
 def test_nothing_can_be_drawn_afresh_from_an_array_alone(generate, error_line, tmp_path):
     (tmp_path / "array.npy").touch()
     given = ("--base_dir", tmp_path, "--digits_from", "sequences", "--sequences_file", tmp_path / "array.npy")

@@ -57,6 +57,7 @@ def test_program_lines_are_understood(repository, in_readme):
         "main_climatology",
         "main_visualize_postprocess",
         "main_visualize_postprocess",
+        "main_preprocess_moving_mnist",
         "main_data_extraction",
     ]
 

@@ -331,6 +331,8 @@ def test_ensemble(model, tmp_path, forecaster, capsys):
         expected = ((mean - file["digits_truth"][:]) ** 2).sum(axis=(2, 3)).mean()
     found = float(table_of(Path(lines[-1]))["convLSTM", "mse", "mean"]["value"])
     assert found == pytest.approx(expected, rel=1e-5)
+    html = (Path(lines[-1]) / "report.html").read_text(encoding="utf-8")
+    assert "Each forecast is an ensemble of 3 members: errors are those of the members&rsquo; mean" in html
 
 
 def test_any_chunk_size(shown):

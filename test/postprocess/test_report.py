@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from video_prediction_tools.postprocess.report import _cell, _headline, _number, _verdict, command, spans
+from video_prediction_tools.postprocess.report import (
+    _cell,
+    _headline,
+    _number,
+    _percent,
+    _verdict,
+    command,
+    spans,
+)
 
 HOURS = np.arange(1.0, 6.0)
 
@@ -55,6 +63,7 @@ def test_verdict_all_better():
     verdict = _verdict(scores, "2t", "persistence")
     assert verdict.better == "all"
     assert verdict.text == "better at every lead hour; the paired interval excludes zero at every lead hour."
+    assert [_percent(one) for one in (-24.6, 0.31, -0.049)] == ["25 % lower", "0.3 % higher", "the same"]
     assert verdict.gain == "rmse 25 % lower at +1 h, 25 % lower at +5 h"
     assert (
         _headline("convLSTM", scores, "2t", [verdict]) == "convLSTM beats every baseline at every lead hour."

@@ -373,6 +373,10 @@ def _scripts(step: str | None, options: argparse.Namespace, write: bool) -> None
 def _chain(options: argparse.Namespace, given: answers.Given, interactive: bool) -> tuple[str, ...]:
     dataset = options.dataset or given.dataset
     if dataset is None:
+        of_digits = [flag for flag in ("digits_from", "digits_dir", "sequences_file") if flag in given.values]
+        if of_digits:
+            what = f"is missing, and {given.where[of_digits[0]]} is an answer for moving_mnist"
+            raise InputError("--dataset", what, "give --dataset moving_mnist")
         dataset = prompts.dataset() if interactive else "era5"
     if dataset not in CHAINS:
         raise InputError("dataset", f"unknown data set '{dataset}'", did_you_mean(dataset, CHAINS))

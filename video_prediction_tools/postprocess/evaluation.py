@@ -84,7 +84,7 @@ def _score_and_show(
     _note(opened, write_scores(plan.directory, scores, _attributes(plan), terms.protocol))
     figures = _draw(plan, file, scores)
     _note(opened, figures.values())
-    _note(opened, [write_report(plan, scores, figures)])
+    _note(opened, [write_report(plan, scores, figures, file.members)])
     opened.record.details |= {
         "score_key": plan.score_key,
         "warnings": plan.warnings,

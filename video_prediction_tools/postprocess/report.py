@@ -48,18 +48,23 @@ class Verdict:
     gain: str
 
 
-def write_report(plan: Plan, scores: xr.Dataset, figures: Mapping[str, Path]) -> Path:
+def write_report(
+    plan: Plan, scores: xr.Dataset, figures: Mapping[str, Path], members: int | None = None
+) -> Path:
     """Write the report; return its path.
 
     Arguments:
         plan: what was judged.
         scores: of `scoring.score`.
         figures: plots by name without suffix.
+        members: of each forecast; None: it is a single one.
     """
-    return write_page(_TEMPLATE, content(plan, scores, figures), plan.directory / NAME)
+    return write_page(_TEMPLATE, content(plan, scores, figures, members), plan.directory / NAME)
 
 
-def content(plan: Plan, scores: xr.Dataset, figures: Mapping[str, Path]) -> dict[str, Any]:
+def content(
+    plan: Plan, scores: xr.Dataset, figures: Mapping[str, Path], members: int | None = None
+) -> dict[str, Any]:
     """Return all that the template shows."""
     images = {name: picture(path) for name, path in figures.items()}
     terms = plan.terms
@@ -72,6 +77,7 @@ def content(plan: Plan, scores: xr.Dataset, figures: Mapping[str, Path]) -> dict
         "synthetic": plan.data.synthetic or plan.spec.get("synthetic"),
         "words": words,
         "sample": _sample(plan),
+        "members": members,
         "lead_span": f"{words.lead}s {labels[0]} to {labels[-1]}",
         "lead_labels": labels + ([OVER_LEADS] if terms.protocol.mean_over_leads else []),
         "variables": [_variable(plan, scores, name, images) for name in terms.grid.variables],
@@ -204,12 +210,15 @@ def _gain(scores: xr.Dataset, variable: str, metric: str, baseline: str, protoco
         chosen.append(len(theirs) - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         change = 100.0 * np.divide(differences, theirs)
-    said = [
-        f"{abs(change[i]):.0f} % {'lower' if change[i] < 0 else 'higher'} {where[i]}"
-        for i in chosen
-        if np.isfinite(change[i])
-    ]
+    said = [f"{_percent(change[i])} {where[i]}" for i in chosen if np.isfinite(change[i])]
     return f"{metric} {', '.join(said)}" if said else ""
+
+
+def _percent(change: float) -> str:
+    size = abs(change)
+    if size < 0.05:
+        return "the same"
+    return f"{size:.{0 if size >= 10 else 1}f} % {'lower' if change < 0 else 'higher'}"
 
 
 def _headline(
@@ -333,7 +342,7 @@ def _facts(plan: Plan) -> dict[str, str]:
             f"{name} [{unit}]"
             for name, unit in zip(plan.terms.grid.variables, plan.terms.grid.units, strict=True)
         ),
-        "Region": _region(plan),
+        "Region" if plan.terms.grid.layout.has_times else "Size of a frame": _region(plan),
         "Frames": f"{plan.spec['context_frames']} context, {plan.spec['lead_frames']} lead"
         + (f", step {plan.data.index.step_hours} h" if plan.terms.grid.layout.has_times else ""),
         "Source of the data": _text(data.get("source", "")),

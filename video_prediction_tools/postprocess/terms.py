@@ -309,6 +309,9 @@ def _frame_warnings(
             "interval says how far other sequences may score."
         )
     said += [f"{note[0].upper()}{note[1:]}." for note in record.details.get("notes", [])]
+    unused = data.index.sequence_length - spec["context_frames"] - spec["lead_frames"]
+    if unused > 0:
+        said.append(f"The last {unused} frames of each sequence are not used: the model forecasts fewer.")
     if source == "sequences":
         said.append(
             "Digits of the tests were seen in training (all splits are cut from one array): scores flatter."
