@@ -115,7 +115,9 @@ def test_the_moving_mnist_chain_runs_to_its_report(slurm, generate, submit_all):
 def test_a_step_that_fails(slurm, generate, submit_all, base, tmp_path):
     """What depends on it does not run; status says which, why and how to go on; resume redoes nothing."""
     hparams = tmp_path / "hparams.json"
-    hparams.write_text(json.dumps(HPARAMS | {"context_frames": 8}))  # as many as a sequence has
+    hparams.write_text(
+        json.dumps(HPARAMS | {"opt_var": ["tcc"]})
+    )  # the data have none: only the job sees that
     said = submit_all("bad", WEATHER | {"model_hparams": str(hparams)}).stdout
     wait_for_end(slurm, said)
     chain, steps = steps_of(generate, "bad")
@@ -128,7 +130,7 @@ def test_a_step_that_fails(slurm, generate, submit_all, base, tmp_path):
         "postprocess": "not started",
     }
     shown = generate("status", "bad").stdout
-    assert "failed (exit code 2)" in shown and "| ERROR: " in shown and "context_frames" in shown
+    assert "failed (exit code 2)" in shown and "| ERROR: " in shown and "opt_var" in shown
     assert f"resume {EXP}_bad --base_dir {base}" in chain["next"]
     prepared = {
         path: path.stat().st_mtime_ns for path in base.rglob("PreprocessedData/**/*") if path.is_file()

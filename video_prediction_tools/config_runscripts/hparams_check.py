@@ -11,8 +11,9 @@ from pathlib import Path
 from video_prediction_tools.config_runscripts.context import Context
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.names import dataset_of
-from video_prediction_tools.models import registry
 from video_prediction_tools.progress import say
+
+TEMPLATES = Path(__file__).parents[1] / "hparams"  # as in models.registry, which is not there without Keras
 
 
 @contextmanager
@@ -45,11 +46,13 @@ def check(context: Context) -> None:
     dataset = dataset_of(context.get("data_name"))
     flags = ("model_hparams", "hparams", "sweep")
     if not any(context.get(flag) for flag in flags):
-        template = registry.template(context.get("model"), dataset)
+        template = TEMPLATES / dataset / context.get("model") / "model_hparams.json"
         if template.exists():
             _require_fit(json.loads(template.read_text(encoding="utf-8"))["context_frames"], length)
         return
     try:
+        from video_prediction_tools.models import registry
+
         with _silent_stderr():
             registry.model_class(context.get("model"))
     except ImportError as error:

@@ -179,10 +179,8 @@ def _clipped(gradients: list[Any], limit: float, replicas: int) -> tuple[list[An
     """Clip by the global norm of the whole batch's gradient, where there is a limit.
 
     Returns:
-        this replica's share of the result, and the norm before (without a limit, that of this replica's share).
+        this replica's share of the result, and the norm before.
     """
-    if not limit:
-        return gradients, tf.linalg.global_norm(gradients)
     if replicas > 1:
         present = [index for index, gradient in enumerate(gradients) if gradient is not None]
         summed = tf.distribute.get_replica_context().all_reduce(
@@ -190,5 +188,7 @@ def _clipped(gradients: list[Any], limit: float, replicas: int) -> tuple[list[An
         )
         for index, whole in zip(present, summed, strict=True):
             gradients[index] = whole
-    clipped, norm = tf.clip_by_global_norm(gradients, limit)
-    return [gradient if gradient is None else gradient / replicas for gradient in clipped], norm
+    norm = tf.linalg.global_norm(gradients)
+    if limit:
+        gradients, _ = tf.clip_by_global_norm(gradients, limit, use_norm=norm)
+    return [gradient if gradient is None else gradient / replicas for gradient in gradients], norm
