@@ -6,9 +6,9 @@
 Equally long means as many steps as cost --minutes (20) of computing time of all cores together: ten minutes of two
 cores. The number is found before the training, from the cheapest of ten steps, and kept in DIR, so that trainings that
 share the machine with other work, or go on another day, get no less. Compiling, validation and the evaluation come on
-top. All models have the hyper-parameters of their templates, but for those in steps: so short a training would end within
-schedules that the templates give, so that they are shares of its steps here (`schedules`). `linear_regression` is
-exact after one pass and gets no more.
+top. All models have the hyper-parameters of their templates, but for those in steps: so short a training would end
+within schedules that the templates give, so that they are shares of its steps here (`schedules`). `linear_regression`
+is exact after one pass and gets no more.
 
 UK, March 2019: training to the 22nd, validation 23-24, test 25-31, with the original's convLSTM beside ours
 (`original_conv_lstm.py`; `repaired_convLSTM` is the same network with our cell and output). Moving MNIST: digits of the
