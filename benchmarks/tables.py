@@ -66,10 +66,10 @@ def product_of(run: Run) -> str:
     return next(iter(run.scores))[0]
 
 
-def mean_and_spread(values: Iterable[float]) -> str:
+def mean_and_spread(values: Iterable[float], digits: int = 3) -> str:
     """Write the mean over seeds, and half their difference where there are two or more."""
     values = list(values)
-    said = f"{statistics.mean(values):.3g}"
+    said = f"{statistics.mean(values):.{digits}g}"
     return f"{said} \u00b1 {(max(values) - min(values)) / 2:.2g}" if len(values) > 1 else said
 
 
@@ -137,7 +137,7 @@ def digit_rows(runs: Mapping[str, list[Run]]) -> list[tuple[str, ...]]:
     for model, seeds in runs.items():
         one = seeds[0]
         said = [interval(seeds, product_of(one), metric) for metric in DIGIT_METRICS]
-        weights = f"{one.summary['weights'] / 1e6:.2f}"
+        weights = f"{one.summary['weights'] / 1e6:.3g}"
         rows.append((f"**{model}**", "ours", weights, f"{sequences_seen(one):,}", *said))
     first = next(iter(runs.values()))[0]
     for product in baselines_of(first):
@@ -156,7 +156,7 @@ def interval(seeds: Iterable[Run], product: str, metric: str) -> str:
     """Write the mean over seeds of the score over all lead frames, with the (mean) interval of the sequences."""
     found = [seed.scores[product, metric, "mean"] for seed in seeds]
     low, high = (statistics.mean(one[bound] for one in found) for bound in (1, 2))
-    return f"{mean_and_spread(value for value, *_ in found)} ({low:.3g}, {high:.3g})"
+    return f"{mean_and_spread((value for value, *_ in found), 4)} ({low:.4g}, {high:.4g})"
 
 
 def digits(directory: Path) -> str:
