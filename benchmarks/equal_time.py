@@ -4,11 +4,12 @@
     python benchmarks/equal_time.py moving_mnist --source ../shared/data/mnist --base DIR
 
 Equally long means as many steps as cost --minutes (20) of computing time of all cores together: ten minutes of two
-cores. The number is found before the training, from the cheapest of ten steps, and kept in DIR, so that trainings that
-share the machine with other work, or go on another day, get no less. Compiling, validation and the evaluation come on
-top. All models have the hyper-parameters of their templates, but for those in steps: so short a training would end
-within schedules that the templates give, so that they are shares of its steps here (`schedules`). `linear_regression`
-is exact after one pass and gets no more.
+cores. The number is found before the training, from the cheapest of ten steps, and kept beside the results
+(seconds_a_step.json), so that trainings that share the machine with other work, or go on another day or machine, get
+neither less nor more; without that file all are measured anew. Compiling, validation and the evaluation come on top.
+All models have the hyper-parameters of their templates, but for those in steps: so short a training would end within
+schedules that the templates give, so that they are shares of its steps here (`schedules`). `linear_regression` is exact
+after one pass and gets no more.
 
 UK, March 2019: training to the 22nd, validation 23-24, test 25-31, with the original's convLSTM beside ours
 (`original_conv_lstm.py`; `repaired_convLSTM` is the same network with our cell and output). Moving MNIST: digits of the
@@ -78,12 +79,13 @@ def program_of(model: str, name: str) -> tuple[object, ...]:
 
 
 def steps_in(minutes: float, model: str, data: Path, base: Path) -> int:
-    """Return how many steps some minutes of computing time pay for, measured once."""
-    noted = base / f"steps_{data.name}.json"
+    """Return how many steps some minutes of computing time pay for, measured once for all."""
+    noted = RESULTS / data.name / "seconds_a_step.json"
     known = json.loads(noted.read_text()) if noted.exists() else {}
     if model not in known:
-        known[model] = cheapest_step(model, data, base)
-        write_json(noted, known)
+        known[model] = round(cheapest_step(model, data, base), 3)
+        noted.parent.mkdir(parents=True, exist_ok=True)
+        write_json(noted, dict(sorted(known.items())))
     return max(round(60 * minutes / known[model]), 1)
 
 
