@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from equal_time import ONE_PASS
 from pages import table, write
 from published import MOVING_MNIST
 
@@ -100,13 +99,14 @@ def lead_rows(runs: Mapping[str, list[Run]], metric: str, steps: Mapping[str, st
     return rows
 
 
-def training_rows(runs: Mapping[str, list[Run]]) -> list[tuple[str, ...]]:
+def training_rows(directory: Path, runs: Mapping[str, list[Run]]) -> list[tuple[str, ...]]:
     """Return what each model was given."""
+    costs = json.loads((directory / "seconds_a_step.json").read_text())  # computing time
     rows = [("model", "weights", "steps", "sequences a step", "sequences a second", "best step")]
     for model, seeds in runs.items():
         one = seeds[0].summary
-        seconds = 60 * one["minutes of computing time"] / 2  # of two cores
-        speed = "" if model in ONE_PASS else f"{sequences_seen(seeds[0]) / seconds:.3g}"
+        # of two cores; a model that is exact after one pass has no cost
+        speed = f"{2 * one['sequences a step'] / costs[model]:.3g}" if model in costs else ""
         best = ", ".join(str(seed.summary["best step"]) for seed in seeds)
         rows.append(
             (model, f"{one['weights']:,}", str(one["steps"]), str(one["sequences a step"]), speed, best)
@@ -128,7 +128,7 @@ def weather(directory: Path) -> str:
         ("crps", "crps [K]; only of models with members (their baselines' is their mae)"),
         ("spectral_ratio", "spectral_ratio (1: all small scales are there)"),
     )]  # fmt: skip
-    return "\n\n".join([f"### What each was given\n\n{table(training_rows(runs))}", *parts])
+    return "\n\n".join([f"### What each was given\n\n{table(training_rows(directory, runs))}", *parts])
 
 
 def digit_rows(runs: Mapping[str, list[Run]]) -> list[tuple[str, ...]]:
@@ -167,7 +167,7 @@ def digits(directory: Path) -> str:
         for metric in ("mse", "ssim")
     ]
     return "\n\n".join([
-        f"### What each was given\n\n{table(training_rows(runs))}",
+        f"### What each was given\n\n{table(training_rows(directory, runs))}",
         f"### All lead frames, beside published figures\n\n{table(digit_rows(runs))}",
         *parts,
     ])  # fmt: skip

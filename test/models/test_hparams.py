@@ -6,6 +6,7 @@ import json
 import pytest
 
 from video_prediction_tools.errors import InputError
+from video_prediction_tools.metadata.names import hparams_template
 from video_prediction_tools.models import registry
 from video_prediction_tools.models.hparams import CommonHparams, hparam, resolve
 
@@ -72,7 +73,7 @@ def test_wrong_files_are_refused_by_name(tmp_path, text):
 def test_every_model_has_templates_that_resolve():
     for name in registry.names():
         for dataset in ("era5", "moving_mnist"):
-            assert registry.template(name, dataset).is_file()
+            assert hparams_template(name, dataset).is_file()
             assert registry.resolve_hparams(name, None, dataset=dataset).context_frames == 10
 
 

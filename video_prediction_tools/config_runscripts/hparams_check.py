@@ -10,10 +10,8 @@ from pathlib import Path
 
 from video_prediction_tools.config_runscripts.context import Context
 from video_prediction_tools.errors import InputError
-from video_prediction_tools.metadata.names import dataset_of
+from video_prediction_tools.metadata.names import dataset_of, hparams_template
 from video_prediction_tools.progress import say
-
-TEMPLATES = Path(__file__).parents[1] / "hparams"  # as in models.registry, which is not there without Keras
 
 
 @contextmanager
@@ -46,7 +44,7 @@ def check(context: Context) -> None:
     dataset = dataset_of(context.get("data_name"))
     flags = ("model_hparams", "hparams", "sweep")
     if not any(context.get(flag) for flag in flags):
-        template = TEMPLATES / dataset / context.get("model") / "model_hparams.json"
+        template = hparams_template(context.get("model"), dataset)
         if template.exists():
             _require_fit(json.loads(template.read_text(encoding="utf-8"))["context_frames"], length)
         return

@@ -80,8 +80,7 @@ def _columns(comparison: Comparison, variable: str, product: str, metric: str) -
     """Return value, ci_low, ci_high, spread over seeds, skill and n_init by lead time, and of the mean over them."""
     at, scores = {"variable": variable, "product": product, "metric": metric}, comparison.scores
     names = ("value", "ci_low", "ci_high")
-    n_init = scores["n_init"]
-    columns = [*(scores[name] for name in names), comparison.seed_spread, comparison.skill, n_init]
+    columns = [*(scores[name] for name in names), comparison.seed_spread, comparison.skill, scores["n_init"]]
     columns = [one.sel(at).values for one in columns]
     if not comparison.protocol.mean_over_leads:
         return columns

@@ -33,6 +33,11 @@ def dataset_of(data_name: str) -> str:
     return DATASETS[data_name.startswith("moving_mnist-")]
 
 
+def hparams_template(model: str, dataset: str) -> Path:
+    """Return the file with a model's recommended hyper-parameters for a data set (``era5`` or ``moving_mnist``)."""
+    return Path(__file__).parents[1] / "hparams" / dataset / model / "model_hparams.json"
+
+
 def step_that_makes(path: Path, era5_step: str) -> str:
     """Return the generator's name of the step that makes a file or directory of a prepared data set.
 

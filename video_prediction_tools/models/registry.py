@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_prediction_tools.errors import InputError, did_you_mean
+from video_prediction_tools.metadata.names import hparams_template
 from video_prediction_tools.models.hparams import CommonHparams, resolve
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ MODELS = {
     "simvp": "simvp:SimVP",
     "vae": "vae:VAE",
 }
-HPARAMS = Path(__file__).parents[1] / "hparams"
 
 
 def names() -> list[str]:
@@ -55,11 +55,6 @@ def require_known(name: str) -> None:
         raise InputError("--model", f"unknown model '{name}'", did_you_mean(name, MODELS))
 
 
-def template(name: str, dataset: str) -> Path:
-    """Return the file with a model's recommended hyper-parameters for a kind of data (``era5``, ``moving_mnist``)."""
-    return HPARAMS / dataset / name / "model_hparams.json"
-
-
 def resolve_hparams(
     name: str, path: Path | None, overrides: Sequence[str] = (), dataset: str = "era5"
 ) -> CommonHparams:
@@ -69,7 +64,7 @@ def resolve_hparams(
         InputError: unknown model or key, wrong type, value out of range.
     """
     hparams = model_class(name).Hparams
-    return resolve(hparams, path if path is not None else template(name, dataset), overrides)
+    return resolve(hparams, path if path is not None else hparams_template(name, dataset), overrides)
 
 
 def create(name: str, spec: "DataSpec", hparams: CommonHparams) -> "VideoPredictionModel":

@@ -48,9 +48,7 @@ class Verdict:
     gain: str
 
 
-def write_report(
-    plan: Plan, scores: xr.Dataset, figures: Mapping[str, Path], members: int | None = None
-) -> Path:
+def write_report(plan: Plan, scores: xr.Dataset, figures: Mapping[str, Path], members: int | None) -> Path:
     """Write the report; return its path.
 
     Arguments:
@@ -63,7 +61,7 @@ def write_report(
 
 
 def content(
-    plan: Plan, scores: xr.Dataset, figures: Mapping[str, Path], members: int | None = None
+    plan: Plan, scores: xr.Dataset, figures: Mapping[str, Path], members: int | None
 ) -> dict[str, Any]:
     """Return all that the template shows."""
     images = {name: picture(path) for name, path in figures.items()}
