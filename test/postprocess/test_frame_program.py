@@ -11,7 +11,7 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
-from PIL import Image
+from PIL import Image, ImageSequence
 from skimage.metrics import structural_similarity
 
 from video_prediction_tools.datasets.tfrecords import read_index
@@ -19,11 +19,12 @@ from video_prediction_tools.metadata.files import read_json
 from video_prediction_tools.postprocess import evaluation
 from video_prediction_tools.postprocess.baselines import FRAME_BASELINES, Sources, make_baselines
 from video_prediction_tools.postprocess.bootstrap import MovingBlocks
+from video_prediction_tools.postprocess.figures import draw_figures
 from video_prediction_tools.postprocess.forecasts import ForecastFile, Grid
 from video_prediction_tools.postprocess.layout import FRAMES
 from video_prediction_tools.postprocess.metrics.metric import statistics_of
 from video_prediction_tools.postprocess.metrics.registry import FRAME_METRICS
-from video_prediction_tools.postprocess.plots import animation, strips
+from video_prediction_tools.postprocess.plots import animation, strips, style
 from video_prediction_tools.postprocess.protocol import MOVING_MNIST
 from video_prediction_tools.postprocess.reduction import Reduction, reduce_forecasts
 from video_prediction_tools.postprocess.report import spans
@@ -321,7 +322,12 @@ def test_digits_of_the_tests_seen_in_training_are_said(tmp_path, capsys):
     assert code == 0 and any("Digits of the tests were seen in training" in line for line in lines)
 
 
-def test_ensemble(model, tmp_path, forecaster, capsys):
+def test_ensemble(model, tmp_path, forecaster, capsys, monkeypatch):
+    titles, head = [], style.head
+    monkeypatch.setattr(
+        style, "head", lambda figure, title, *rest: (titles.append(title), head(figure, title, *rest))
+    )
+    monkeypatch.setattr(evaluation, "_draw", draw_figures)
     forecaster.stochastic = True
     code, lines, _ = start(*few(model, tmp_path, "--num_stochastic_samples", 3, "--stride", 3), capsys=capsys)
     assert code == 0
@@ -333,6 +339,9 @@ def test_ensemble(model, tmp_path, forecaster, capsys):
     assert found == pytest.approx(expected, rel=1e-5)
     html = (Path(lines[-1]) / "report.html").read_text(encoding="utf-8")
     assert "Each forecast is an ensemble of 3 members: errors are those of the members&rsquo; mean" in html
+    assert any(title.startswith("Best forecast of convLSTM, mean of 3 members (mse ") for title in titles), (
+        titles
+    )
 
 
 def test_any_chunk_size(shown):
@@ -359,7 +368,8 @@ def test_any_chunk_size(shown):
 class OneSequence:
     """A stand-in for an open forecasts.nc with one sequence."""
 
-    def __init__(self, context: int, lead: int, side: int = 64):
+    def __init__(self, context: int, lead: int, side: int = 64, what_is_read: str = ""):
+        self.what_is_read = what_is_read
         random = np.random.default_rng(1)
         self.grid = Grid(("digits",), ("1",), np.arange(side), np.arange(side), FRAMES)
         self.truth = random.random((1, lead, side, side, 1))
@@ -393,6 +403,21 @@ def test_animation_shows_context_truth_and_forecast(tmp_path):
                 np.abs(one[:60] / 255 - expected[:60, :, 0]).max() for one in rows if len(one) >= 60
             )
             assert nearest < 0.01
+
+
+def test_animation_of_an_ensemble_says_what_it_shows(tmp_path):
+    pictures = []
+    for name, what in (("one.gif", ""), ("mean.gif", ", mean of 3 members")):
+        file = OneSequence(2, 2, what_is_read=what)
+        animation.write_animation(file, {"best": 0}, "digits", "vae", tmp_path / name, False)
+        with Image.open(tmp_path / name) as gif:
+            pictures.append([np.asarray(one.convert("L")) for one in ImageSequence.Iterator(gif)])
+    assert [bool(np.any(one != other)) for one, other in zip(*pictures, strict=True)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_strip_is_drawn_alike_and_marked_when_synthetic(tmp_path):

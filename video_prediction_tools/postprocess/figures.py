@@ -78,7 +78,8 @@ def _weather(
         for case, (place, rmse) in cases.items():
             path = plots / f"map_{variable}_{case}.png"
             title = (
-                f"{case.capitalize()} forecast of {plan.model} (rmse {rmse:.3g} {style.pretty_unit(unit)})"
+                f"{case.capitalize()} forecast of {plan.model}{file.what_is_read} "
+                f"(rmse {rmse:.3g} {style.pretty_unit(unit)})"
             )
             draw_case(file, place, variable, leads, title, path, synthetic)
             yield path
@@ -100,7 +101,7 @@ def _frames(plan: Plan, file: ForecastFile, scores: xr.Dataset, variable: str, p
     with progress("strips", 4) as advance:
         for case, (place, mse) in cases.items():
             path = plots / f"strip_{variable}_{case}.png"
-            title = f"{case.capitalize()} forecast of {plan.model} (mse {mse:.3g})"
+            title = f"{case.capitalize()} forecast of {plan.model}{file.what_is_read} (mse {mse:.3g})"
             draw_strip(file, place, variable, title, path, synthetic)
             yield path
             advance()

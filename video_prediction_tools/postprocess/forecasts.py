@@ -305,6 +305,11 @@ class ForecastFile:
         """Number of ensemble members, None for a deterministic model."""
         return len(self._file.dimensions["member"]) if "member" in self._file.dimensions else None
 
+    @property
+    def what_is_read(self) -> str:
+        """What `read` gives of an ensemble, to be put behind the model's name; empty for a deterministic model."""
+        return "" if self.members is None else f", mean of {self.members} members"
+
     def read(self, rows: slice | Sequence[int]) -> tuple[np.ndarray, np.ndarray, Batch]:
         """Read some init_times: forecast (or ensemble mean) and truth [B, Tl, H, W, C], and the `Batch`."""
         forecast, truth, batch = self.read_members(rows)

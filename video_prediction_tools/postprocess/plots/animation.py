@@ -42,14 +42,21 @@ def write_animation(
             np.concatenate([context, truth]),
             np.concatenate([context, forecast]),
         )
-    pictures = list(_pictures(rows, len(context), model, synthetic))
+    pictures = list(_pictures(rows, len(context), model, forecasts.what_is_read, synthetic))
     write_gif(pictures, path, _MILLISECONDS)
 
 
 def _pictures(
-    rows: Mapping[str, tuple[np.ndarray, np.ndarray]], context_frames: int, model: str, synthetic: bool
+    rows: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    context_frames: int,
+    model: str,
+    what: str,
+    synthetic: bool,
 ) -> Iterator[Image.Image]:
-    """Draw one picture for each frame; `rows` holds truth and forecast [Tc+Tl, H, W] of each sequence."""
+    """Draw one picture for each frame; `rows` holds truth and forecast [Tc+Tl, H, W] of each sequence.
+
+    `what` says in words which forecast of an ensemble it is.
+    """
     frames, height, width = next(iter(rows.values()))[0].shape
     scale = max(1, _SIDE // max(height, width))
     panel = (width * scale, height * scale)
@@ -59,7 +66,9 @@ def _pictures(
         picture = Image.new("RGB", size, _PAPER)
         draw = ImageDraw.Draw(picture)
         lead = frame - context_frames + 1
-        when = f"lead frame {lead} of {frames - context_frames}" if lead > 0 else f"context frame {lead}"
+        when = (
+            f"lead frame {lead} of {frames - context_frames}{what}" if lead > 0 else f"context frame {lead}"
+        )
         draw.text((_GAP, 6), when, fill=_TEXT, font=font)
         if synthetic:
             draw.text((size[0] - _GAP, 6), "SYNTHETIC DATA", fill=_SYNTHETIC, font=font, anchor="ra")

@@ -50,7 +50,8 @@ def write_map_animation(
         with matplotlib.rc_context(style.FONT):
             figure = compare(forecasts.grid, variable, rows)
             below = f"{'; '.join(begun)}\n{PROJECTION}"
-            style.head(figure, f"{model}, {variable}, +{hours:g} h", below, synthetic)
+            title = f"{model}{forecasts.what_is_read}; {variable}, +{hours:g} h"
+            style.head(figure, title, below, synthetic)
             figure.set_dpi(_DPI)
             canvas = FigureCanvasAgg(figure)
             canvas.draw()
