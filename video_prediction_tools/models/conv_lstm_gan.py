@@ -25,6 +25,7 @@ from video_prediction_tools.models.layers.video_discriminator import (
     adversarial_loss,
 )
 from video_prediction_tools.models.optimizers import adam
+from video_prediction_tools.models.players import players
 
 
 @dataclass
@@ -63,15 +64,14 @@ class ConvLSTMGAN(ConvLSTM):
 
     def phases(self, total_steps: int) -> list[Phase]:
         """Return the discriminator's update, where there is one, and the generator's."""
-        judges = self.discriminator.trainable_variables if self.discriminator else []
-        paths = {variable.path for variable in judges}
-        makers = [variable for variable in self.trainable_variables if variable.path not in paths]
-        phases = [Phase("generator", makers, adam(self.hparams, total_steps), self._generator_loss)]
-        if judges:
-            phases.insert(
-                0, Phase("discriminator", judges, adam(self.hparams, total_steps), self._discriminator_loss)
-            )
-        return phases
+        judges = [self.discriminator] if self.discriminator else []
+        return players(
+            self,
+            judges,
+            lambda: adam(self.hparams, total_steps),
+            self._discriminator_loss,
+            self._generator_loss,
+        )
 
     def after_step(self) -> None:
         """Update the spectral normalisation."""

@@ -43,6 +43,7 @@ from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionM
 from video_prediction_tools.models.hparams import CommonHparams, hparam
 from video_prediction_tools.models.layers.conv_lstm_cell import ConvLSTMCell
 from video_prediction_tools.models.optimizers import adam
+from video_prediction_tools.models.players import players
 
 SCALES = 3
 _FACTOR = 2**SCALES
@@ -162,18 +163,14 @@ class MCNet(VideoPredictionModel):
 
     def phases(self, total_steps: int) -> list[Phase]:
         """Return the discriminator's update, where there is one, and the generator's."""
-        judges = self.discriminator.trainable_variables if self.discriminator else []
-        paths = {variable.path for variable in judges}
-        generator = [variable for variable in self.trainable_variables if variable.path not in paths]
-        phases = [Phase("generator", generator, self._adam(total_steps), self._generator_loss)]
-        if judges:
-            phases.insert(
-                0, Phase("discriminator", judges, self._adam(total_steps), self._discriminator_loss)
-            )
-        return phases
-
-    def _adam(self, total_steps: int) -> keras.optimizers.Optimizer:
-        return adam(self.hparams, total_steps, beta_1=0.5)
+        judges = [self.discriminator] if self.discriminator else []
+        return players(
+            self,
+            judges,
+            lambda: adam(self.hparams, total_steps, beta_1=0.5),
+            self._discriminator_loss,
+            self._generator_loss,
+        )
 
     def _generator_loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
         context, truth = frames[:, : self.spec.context_frames], frames[:, self.spec.context_frames :]

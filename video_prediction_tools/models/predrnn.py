@@ -29,14 +29,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionModel, require_smallest_grid
 from video_prediction_tools.models.hparams import CommonHparams, hparam
 from video_prediction_tools.models.layers.patches import from_patches, to_patches
-from video_prediction_tools.models.layers.scheduled_sampling import choose, reverse_shown
+from video_prediction_tools.models.layers.scheduled_sampling import choose, reverse_shown, with_unseen_lead
 from video_prediction_tools.models.layers.st_lstm_cell import STLSTMCell, alignment
 from video_prediction_tools.models.optimizers import adam
 
@@ -132,13 +131,7 @@ class PredRNN(VideoPredictionModel):
         """
         spec = self.spec
         frames = ops.cast(frames, "float32")
-        # true frames 0 .. T-2; without those of the lead, zeros are there and not shown
-        missing = spec.context_frames + spec.lead_frames - 1 - frames.shape[1]
-        true = ops.pad(frames, ((0, 0), (0, max(missing, 0)), (0, 0), (0, 0), (0, 0)))
-        true = true[:, : spec.context_frames + spec.lead_frames - 1]
-        if shown is None:
-            shown = ops.ones_like(true[:, :, 0, 0, 0])
-            shown = ops.where(np.arange(true.shape[1]) < spec.context_frames, shown, 0.0)
+        true, shown = with_unseen_lead(frames, shown, spec.context_frames, spec.lead_frames)
         series = [true, shown]
         if spec.known:
             series.append(to_patches(known[:, 1:], self.hparams.patch_size))

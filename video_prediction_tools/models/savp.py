@@ -56,7 +56,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import keras
-import numpy as np
 from keras import ops
 
 from video_prediction_tools.errors import InputError
@@ -65,7 +64,7 @@ from video_prediction_tools.models.hparams import CommonHparams, hparam
 from video_prediction_tools.models.layers import gaussian, noise
 from video_prediction_tools.models.layers.instance_norm import InstanceNormalization
 from video_prediction_tools.models.layers.savp_generator import SAVPGenerator
-from video_prediction_tools.models.layers.scheduled_sampling import choose, forecast_shown
+from video_prediction_tools.models.layers.scheduled_sampling import choose, forecast_shown, with_unseen_lead
 from video_prediction_tools.models.layers.video_discriminator import (
     ADVERSARIAL_LOSSES,
     VideoDiscriminator,
@@ -74,6 +73,7 @@ from video_prediction_tools.models.layers.video_discriminator import (
     random_clips,
 )
 from video_prediction_tools.models.optimizers import adam
+from video_prediction_tools.models.players import players
 from video_prediction_tools.models.schedules import inverse_sigmoid_ends, ramp_between, require_two_steps
 
 POSTERIOR, PRIOR = "vae", "prior"  # the two ways to a code; also the names of their discriminators
@@ -243,15 +243,8 @@ class SAVP(VideoPredictionModel):
                 `scheduled_sampling.draw_shown`); None: those of the context.
         """
         spec = self.spec
-        context, lead = spec.context_frames, spec.lead_frames
         frames, first = ops.cast(frames, "float32"), self._padded(frames[:, :1])[:, 0]
-        # the true frames 0 .. T-2; where those of the lead are not given, zeros are there and not shown
-        true = frames[:, : context + lead - 1]
-        true = ops.pad(true, ((0, 0), (0, context + lead - 1 - true.shape[1]), (0, 0), (0, 0), (0, 0)))
-        if shown is None:
-            shown = ops.zeros_like(true[:, :, 0, 0, 0]) + np.array(
-                [1.0] * context + [0.0] * (lead - 1), np.float32
-            )
+        true, shown = with_unseen_lead(frames, shown, spec.context_frames, spec.lead_frames)
         series = [true, shown, codes]
         if spec.known:
             series.append(ops.cast(known[:, 1:], "float32"))
@@ -276,20 +269,14 @@ class SAVP(VideoPredictionModel):
 
     def phases(self, total_steps: int) -> list[Phase]:
         """Return the update of the discriminators, where there are any, and that of generator and posterior."""
-        judges = [
-            variable
-            for discriminator in self.discriminators.values()
-            for variable in discriminator.trainable_variables
-        ]
-        makers = [*self.generator.trainable_variables]
-        if self.posterior:
-            makers += self.posterior.trainable_variables
-        phases = [Phase("generator", makers, self._adam(total_steps), self._generator_loss)]
-        if judges:
-            phases.insert(
-                0, Phase("discriminators", judges, self._adam(total_steps), self._discriminator_loss)
-            )
-        return phases
+        hparams = self.hparams
+        return players(
+            self,
+            self.discriminators.values(),
+            lambda: adam(hparams, total_steps, beta_1=hparams.beta1, beta_2=hparams.beta2),
+            self._discriminator_loss,
+            self._generator_loss,
+        )
 
     def schedules_end(self) -> int:
         """Return the step at which the KL loss counts in full and true frames are no longer shown."""
@@ -300,9 +287,6 @@ class SAVP(VideoPredictionModel):
         """Update the spectral normalisation."""
         for discriminator in self.discriminators.values():
             discriminator.after_step()
-
-    def _adam(self, total_steps: int) -> keras.optimizers.Optimizer:
-        return adam(self.hparams, total_steps, beta_1=self.hparams.beta1, beta_2=self.hparams.beta2)
 
     def _drawn(self, stream: str, batch: Any, seed: Any) -> Any:
         steps = self.spec.context_frames + self.spec.lead_frames - 1

@@ -77,6 +77,26 @@ def draw_shown(
     return ops.concatenate([*shown, ops.cast(lead < lead_share, "float32")], axis=1)
 
 
+def with_unseen_lead(frames: Any, shown: Any, context_frames: int, lead_frames: int) -> tuple[Any, Any]:
+    """Return what `choose` is given in the steps of a roll-out, the frames 0 .. Tc+Tl-2 and which of them are shown.
+
+    Arguments:
+        frames: [B, Tc, H, W, C], where zeros take the place of the lead frames, or [B, Tc+Tl, H, W, C].
+        shown: see `draw_shown`; None: all of the context and none of the lead.
+        context_frames, lead_frames: Tc and Tl.
+
+    Returns:
+        [B, Tc+Tl-1, H, W, C], and `shown`.
+    """
+    steps = context_frames + lead_frames - 1
+    missing = max(steps - frames.shape[1], 0)
+    true = ops.pad(frames[:, :steps], ((0, 0), (0, missing), (0, 0), (0, 0), (0, 0)))
+    if shown is None:
+        context = ops.ones_like(true[:, :context_frames, 0, 0, 0])
+        shown = ops.pad(context, ((0, 0), (0, lead_frames - 1)))
+    return true, shown
+
+
 def choose(shown: Any, true: Any, own: Any) -> Any:
     """Return the true frame of the sequences to which it is shown, and their own of the others.
 
