@@ -69,7 +69,7 @@ def main(options: argparse.Namespace) -> None:
         kind=KIND,
         name=directory.resolve().name,
         program=PROGRAM,
-        arguments=arguments_of({name: value for name, value in vars(options).items() if value is not None}),
+        arguments=arguments_of(vars(options)),
         inputs=inputs,
     ) as opened:
         opened.record.details = {"recipe": recipe}

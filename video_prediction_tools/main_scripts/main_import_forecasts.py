@@ -96,7 +96,7 @@ def main(options: argparse.Namespace) -> None:
             some = forecasts.init_times[start : start + AT_A_TIME]
             forecasts.forecast(some)  # raises where a value is missing
             advance(len(some))
-    arguments = arguments_of({name: value for name, value in vars(options).items() if value is not None})
+    arguments = arguments_of(vars(options))
     with running(
         directory,
         kind=KIND,

@@ -39,11 +39,9 @@ def compare_results(options: Namespace) -> Path:
     if is_there(directory, KIND, recipe, "--output_dir"):
         say("this comparison is there already, whole; nothing to do")
         return directory
-    arguments = arguments_of(
-        {name: value for name, value in vars(options).items() if value not in (None, False)}
-    )
     comparison = compare(experiments, options.metrics, options.baseline, options.bootstrap_draws)
     inputs = {str(one.directory): one.record.fingerprint() for one in experiments}
+    arguments = arguments_of(vars(options))
     with running(
         directory,
         kind=KIND,

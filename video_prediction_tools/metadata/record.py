@@ -170,14 +170,14 @@ def require_done(directory: Path, kind: str, step: str) -> Record:
 
 
 def arguments_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a program's flags as metadata.json keeps them: paths, also those of a list, as text."""
+    """Return a program's flags as metadata.json keeps them: those given, paths (also those of a list) as text."""
 
     def kept(value: Any) -> Any:
         if isinstance(value, list):
             return [kept(one) for one in value]
         return str(value) if isinstance(value, Path) else value
 
-    return {name: kept(value) for name, value in values.items()}
+    return {name: kept(value) for name, value in values.items() if value is not None}
 
 
 def is_there(directory: Path, kind: str, recipe: Any, flag: str) -> bool:

@@ -67,7 +67,7 @@ class Plan:
     @property
     def arguments(self) -> dict[str, Any]:
         """The program's flags as metadata.json keeps them."""
-        return arguments_of({name: value for name, value in vars(self.options).items() if value is not None})
+        return arguments_of(vars(self.options))
 
     def keys(self) -> dict[str, str]:
         """Return what results are keyed by in their metadata."""

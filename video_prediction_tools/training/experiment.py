@@ -172,13 +172,12 @@ def recorded(experiment: Experiment, arguments: Mapping[str, Any]) -> Iterator[O
     """
     data, directory = experiment.data, experiment.directory
     inputs = {str(data.directory): data.fingerprint, str(data.index.directory): data.index.fingerprint}
-    written = arguments_of({key: value for key, value in arguments.items() if value is not None})
     with running(
         directory,
         kind=KIND,
         name=directory.name,
         program="main_train_models.py",
-        arguments=written,
+        arguments=arguments_of(arguments),
         inputs=inputs,
     ) as opened:
         opened.record.details.update(model=experiment.model, seed=experiment.seed, data_name=data.name)
