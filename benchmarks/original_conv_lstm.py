@@ -12,7 +12,6 @@ import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import keras
 from keras import ops
 
 from video_prediction_tools.main_scripts import main_train_models, main_visualize_postprocess
@@ -40,16 +39,13 @@ HPARAMS = {
 class OriginalCell(ConvLSTMCell):
     """The cell with its gates squashed twice."""
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.input_convolution.bias_initializer = keras.initializers.Zeros()
+    def first_bias(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """Return zeros: the 1 of the forget gate is added in each step."""
+        return ops.zeros(shape, dtype)
 
-    def call(self, projected: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
-        """Take one step."""
-        hidden, cell = state
-        i, f, g, o = ops.split(ops.sigmoid(projected + self.state_convolution(hidden)), 4, axis=-1)
-        cell = cell * ops.sigmoid(f + 1.0) + ops.sigmoid(i) * ops.tanh(g)
-        return ops.tanh(cell) * ops.sigmoid(o), cell
+    def gates(self, joined: Any, kernel: Any) -> Any:
+        """Return the pre-activations after a sigmoid, and the forget gate's 1."""
+        return ops.sigmoid(super().gates(joined, kernel)) + super().first_bias((4 * self.filters,))
 
 
 @dataclass

@@ -41,9 +41,9 @@ def multiply_adds() -> int:
 
 
 class Ours:
-    """convLSTM of this project and its own training step."""
+    """convLSTM of this project and its own training step; in float32 on CPUs it convolves by minimal filtering."""
 
-    def __init__(self, arithmetic: str):
+    def __init__(self, arithmetic: str, convolution: str = "auto"):
         import tensorflow as tf
 
         from video_prediction_tools.datasets.channels import Region
@@ -57,6 +57,7 @@ class Ours:
             f"context_frames={CONTEXT}", f"batch_size={BATCH}", f"patch_size={PATCH}", f"kernel_size={KERNEL}",
             f"filters={','.join([str(FILTERS)] * LAYERS)}", "context_loss_weight=1", "residual=false", "clip_norm=0",
             f"mixed_precision={arithmetic}", "normalisation=minmax", "lr_schedule=constant",
+            f"convolution={convolution}",
         ]  # fmt: skip
         hparams = registry.resolve_hparams("convLSTM", None, given)
         spec = DataSpec(SIDE, SIDE, ("frame",), (), CONTEXT, LEAD)
@@ -169,6 +170,7 @@ class Torch:
 
 CONTENDERS: dict[str, Callable[[], Any]] = {
     "ours, float32": lambda: Ours("float32"),
+    "ours, float32, direct": lambda: Ours("float32", convolution="direct"),
     "ours, bfloat16": lambda: Ours("bfloat16"),
     "keras.layers.ConvLSTM2D": KerasLayers,
     "PyTorch, float32": lambda: Torch("float32"),

@@ -32,7 +32,7 @@ class Small:
 SMALL = {
     "convLSTM": Small(
         ["filters=6,6"],
-        variants=[["patch_size=2"], ["residual=false"], ["loss_fun=mae"]],
+        variants=[["patch_size=2"], ["residual=false"], ["loss_fun=mae"], ["convolution=winograd"]],
         learnt=["lr=0.01", "filters=24,24"],
     ),
     "convLSTM_gan": Small(

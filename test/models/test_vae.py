@@ -24,8 +24,7 @@ def codes_replaced(monkeypatch, change):
 
 def cell_in_numpy(cell, x, state):
     """One step of a ConvLSTM cell: the new (H, C)."""
-    kernel, bias = (np.asarray(weight, np.float64) for weight in cell.input_convolution.weights)
-    recurrent = np.asarray(cell.state_convolution.kernel, np.float64)
+    kernel, recurrent, bias = (np.asarray(weight, np.float64) for weight in cell.weights)
     if state is None:
         state = (np.zeros((*x.shape[:-1], cell.filters)),) * 2
     gates = convolution(x, kernel, bias) + convolution(state[0], recurrent)

@@ -35,7 +35,7 @@ class StopAfter:
         return self.looks < 0
 
 
-FIRST = "model/convLSTM/cell_0_input/kernel"  # the first weight in a checkpoint
+FIRST = "model/convLSTM/cell_0/kernel"  # the first weight in a checkpoint
 
 
 def experiment(prepared, directory, *settings, seed=1):

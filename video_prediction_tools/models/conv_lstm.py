@@ -13,6 +13,7 @@ from keras import ops
 
 from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionModel, require_smallest_grid
 from video_prediction_tools.models.hparams import CommonHparams, hparam
+from video_prediction_tools.models.layers import winograd
 from video_prediction_tools.models.layers.conv_lstm_cell import ConvLSTMCell
 from video_prediction_tools.models.layers.patches import from_patches, to_patches
 from video_prediction_tools.models.layers.scheduled_sampling import choose, forecast_shown
@@ -27,6 +28,11 @@ class ConvLSTMStackHparams(CommonHparams):
     filters: list[int] = hparam([32, 32], "state channels of each layer", low=1, high=4096, entries=1)
     kernel_size: int = hparam(3, "width of the convolutions, in patches", low=1, high=31)
     patch_size: int = hparam(1, "grid points per patch, in each direction", low=1, high=64)
+    convolution: str = hparam(
+        "auto",
+        "how the states are convolved; winograd: with fewer multiplications, in float32; auto: that where it is faster",
+        choices=winograd.CHOICES,
+    )
     residual: bool = hparam(True, "the output is added to the last frame, instead of being the next frame")
 
 
@@ -65,15 +71,18 @@ class ConvLSTM(VideoPredictionModel):
             max(2, -(-hparams.patch_size // 2)),
             f"{self.model_name} with patch_size {hparams.patch_size}",
         )
-        self.cells = [
-            self.Cell(filters, hparams.kernel_size, name=f"cell_{index}")
-            for index, filters in enumerate(hparams.filters)
-        ]
+        self.cells = [self._cell(index, filters) for index, filters in enumerate(hparams.filters)]
         depth = hparams.patch_size**2 * spec.channels
         # a residual output begins at zero: an untrained model is the persistence forecast
         self.output_convolution = keras.layers.Conv2D(
             depth, 1, name="output", kernel_initializer="zeros" if hparams.residual else "glorot_uniform"
         )
+
+    def _cell(self, index: int, filters: int) -> ConvLSTMCell:
+        hparams = self.hparams
+        width = hparams.kernel_size
+        minimal = winograd.is_chosen(hparams.convolution, width, filters, hparams.mixed_precision)
+        return self.Cell(filters, width, minimal, name=f"cell_{index}")
 
     def roll_out(self, frames: Any, known: Any, shown: Any = None) -> Any:
         """Return the one-step forecasts of the context and the forecast: frames 1 .. Tc+Tl-1, [B, Tc+Tl-1, H, W, C].
@@ -112,7 +121,7 @@ class ConvLSTM(VideoPredictionModel):
             states: of all layers.
         """
         for index, cell in enumerate(self.cells):
-            states[index] = cell(cell.project(inputs), states[index])
+            states[index] = cell(inputs, states[index])
             inputs = states[index][0]
         spec = self.spec
         change = from_patches(

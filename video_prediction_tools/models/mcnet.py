@@ -122,7 +122,7 @@ class MCNet(VideoPredictionModel):
         for lead in range(spec.lead_frames):
             if lead:
                 motion, scales = self.motion_encoder(_padded(frame - before))
-                state = self.motion_cell(self.motion_cell.project(motion), state)
+                state = self.motion_cell(motion, state)
             inputs = frame
             if spec.known:
                 inputs = ops.concatenate([frame, known[:, spec.context_frames + lead]], axis=-1)
@@ -132,7 +132,7 @@ class MCNet(VideoPredictionModel):
             frames.append(frame)
         return ops.stack(frames, axis=1)
 
-    def _motion_of_context(self, context: Any) -> tuple[Any, list[Any], tuple[Any, Any]]:
+    def _motion_of_context(self, context: Any) -> tuple[Any, list[Any], tuple[Any, ...]]:
         """Return the encoded last difference, what the encoder holds of it at each scale, and the state after it."""
         if self.spec.context_frames == 1:  # nothing is known of the motion
             differences = ops.zeros_like(context)
@@ -144,7 +144,7 @@ class MCNet(VideoPredictionModel):
         encoded, *scales = (ops.reshape(one, (-1, steps, *one.shape[1:])) for one in (encoded, *scales))
         state = self.motion_cell.initial_state(encoded[:, 0])
         for step in range(steps):
-            state = self.motion_cell(self.motion_cell.project(encoded[:, step]), state)
+            state = self.motion_cell(encoded[:, step], state)
         return encoded[:, -1], [one[:, -1] for one in scales], state
 
     def _decode(self, motion: Any, motion_scales: list[Any], content: Any, content_scales: list[Any]) -> Any:

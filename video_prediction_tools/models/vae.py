@@ -154,13 +154,12 @@ class CodeDistribution(keras.layers.Layer):
 
     def __init__(self, hparams: VAEHparams, **kwargs: Any):
         super().__init__(**kwargs)
-        self.cell = ConvLSTMCell(hparams.latent_filters, hparams.kernel_size, name=f"{self.name}_cell")
+        self.cell = ConvLSTMCell(hparams.latent_filters, hparams.kernel_size, name="cell")
         self.parameters = keras.layers.Dense(2 * hparams.nz, name="parameters")
 
     def call(self, inputs: Any, state: Any) -> tuple[tuple[Any, Any], Any]:
         """Take one step."""
-        projected = self.cell.project(inputs)
-        state = self.cell(projected, self.cell.initial_state(projected) if state is None else state)
+        state = self.cell(inputs, self.cell.initial_state(inputs) if state is None else state)
         return gaussian.moments(self.parameters(ops.mean(state[0], axis=(1, 2)))), state
 
 

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from video_prediction_tools.models.layers import winograd
+
 
 class ConvLSTMCell(keras.layers.Layer):
     """One step of a convolutional LSTM (Shi et al. 2015, equation 3, without the peephole terms).
@@ -20,60 +22,63 @@ class ConvLSTMCell(keras.layers.Layer):
     Arguments:
         filters: channels of the state, F.
         kernel_size: width of both convolutions, in grid points.
+        minimal_filtering: convolve by `layers.winograd`.
 
     Call arguments:
-        projected: [B, h, w, 4F], `project` of the input.
-        state: (H, C), each [B, h, w, F].
+        inputs: [B, h, w, channels].
+        state: `initial_state`, or what the step before has returned.
 
     Returns:
-        the new (H, C).
+        the new state: H and C, each [B, h, w, F], and the kernel of both convolutions, which all steps share.
     """
 
-    def __init__(self, filters: int, kernel_size: int, **kwargs: Any):
+    def __init__(self, filters: int, kernel_size: int, minimal_filtering: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
-        self.filters, self.kernel_size = filters, kernel_size
-        # named after the cell: it is used outside of the cell's own call
-        self.input_convolution = keras.layers.Conv2D(
-            4 * filters,
-            kernel_size,
-            padding="same",
-            name=f"{self.name}_input",
-            bias_initializer=_forget_bias_one,
+        self.filters, self.kernel_size, self.minimal_filtering = filters, kernel_size, minimal_filtering
+
+    def build(self, inputs_shape: Any, state_shape: Any = None) -> None:
+        """Make the weights."""
+        gates, width = 4 * self.filters, (self.kernel_size, self.kernel_size)
+        self.kernel = self.add_weight(
+            shape=(*width, inputs_shape[-1], gates), initializer="glorot_uniform", name="kernel"
         )
-        self.state_convolution = keras.layers.Conv2D(
-            4 * filters,
-            kernel_size,
-            padding="same",
-            use_bias=False,
-            kernel_initializer="orthogonal",
-            name="state",
+        self.recurrent_kernel = self.add_weight(
+            shape=(*width, self.filters, gates), initializer="orthogonal", name="recurrent_kernel"
+        )
+        self.bias = self.add_weight(shape=(gates,), initializer=self.first_bias, name="bias")
+
+    def first_bias(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """Return the bias of a new cell: 1 for the forget gate, 0 for the others."""
+        filters = shape[0] // 4
+        return ops.concatenate(
+            [ops.zeros(filters, dtype), ops.ones(filters, dtype), ops.zeros(2 * filters, dtype)]
         )
 
-    def build(self, projected_shape: Any, state_shape: Any = None) -> None:
-        """Make the weights of the state convolution (the input's are made by its first use)."""
-        self.state_convolution.build((None, None, None, self.filters))
-        self.built = True
-
-    def project(self, inputs: Any) -> Any:
-        """Convolve inputs [B, h, w, channels]."""
-        return self.input_convolution(inputs)
-
-    def initial_state(self, like: Any) -> tuple[Any, Any]:
+    def initial_state(self, like: Any) -> tuple[Any, ...]:
         """Return a zero state for inputs [B, h, w, ...]."""
         zeros = ops.zeros_like(ops.repeat(like[..., :1], self.filters, axis=-1))
         return zeros, zeros
 
-    def call(self, projected: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
+    def call(self, inputs: Any, state: tuple[Any, ...]) -> tuple[Any, Any, Any]:
         """Take one step."""
-        hidden, cell = state
-        gates = projected + self.state_convolution(hidden)
-        i, f, g, o = ops.split(gates, 4, axis=-1)
+        hidden, cell, *kernel = state
+        # joined, and transformed, once for all steps; so their gradients are as well
+        (kernel,) = kernel or [self._joined_kernel()]
+        i, f, g, o = ops.split(self.gates(ops.concatenate([inputs, hidden], axis=-1), kernel), 4, axis=-1)
         cell = ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(g)
-        return ops.sigmoid(o) * ops.tanh(cell), cell
+        return ops.sigmoid(o) * ops.tanh(cell), cell, kernel
 
+    def gates(self, joined: Any, kernel: Any) -> Any:
+        """Return the pre-activations [B, h, w, 4F].
 
-def _forget_bias_one(shape: tuple[int, ...], dtype: Any = None) -> Any:
-    filters = shape[0] // 4
-    return ops.concatenate(
-        [ops.zeros(filters, dtype), ops.ones(filters, dtype), ops.zeros(2 * filters, dtype)]
-    )
+        Arguments:
+            joined: inputs and H, [B, h, w, channels + F].
+            kernel: of the state.
+        """
+        if self.minimal_filtering:
+            return winograd.convolve(joined, kernel, self.kernel_size) + self.bias
+        return ops.conv(joined, kernel, padding="same") + self.bias
+
+    def _joined_kernel(self) -> Any:
+        joined = ops.concatenate([self.kernel, self.recurrent_kernel], axis=2)
+        return winograd.transformed(joined) if self.minimal_filtering else joined

@@ -1,0 +1,88 @@
+"""Minimal filtering against TensorFlow's convolution."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from video_prediction_tools.errors import InputError
+from video_prediction_tools.models import registry
+from video_prediction_tools.models.base import DataSpec
+from video_prediction_tools.models.layers import winograd
+
+
+@pytest.mark.parametrize("width", range(2, 8))
+@pytest.mark.parametrize("grid", [(16, 12), (7, 9), (2, 3), (1, 1)])
+def test_values_and_gradients(rng, width, grid):
+    inputs = rng.normal(size=(2, *grid, 24))
+    kernel = rng.normal(size=(width, width, 24, 10))
+    weights = rng.normal(size=(2, *grid, 10))  # of the values in the loss
+
+    def value_and_gradients(convolve, kind):
+        given = [tf.constant(one, kind) for one in (inputs, kernel)]
+        with tf.GradientTape() as tape:
+            tape.watch(given)
+            values = convolve(*given)
+            loss = tf.reduce_sum(values * tf.constant(weights, kind))
+        return [values, *tape.gradient(loss, given)]
+
+    exact = value_and_gradients(lambda x, k: tf.nn.conv2d(x, k, 1, "SAME"), tf.float64)
+    found = value_and_gradients(lambda x, k: winograd.convolve(x, winograd.transformed(k), width), tf.float32)
+    for one, truth in zip(found, exact, strict=True):
+        assert one.shape == truth.shape
+        np.testing.assert_allclose(one, truth, rtol=0, atol=5e-5 * np.abs(truth).max())
+
+
+def test_fewer_multiplications():
+    """The number that the paper gives: n^2 of a tile's m^2 values, in place of m^2 r^2."""
+    kernels = {width: winograd.transformed(np.zeros((width, width, 1, 1), np.float32)) for width in (3, 5)}
+    assert [len(kernels[width]) / 16 for width in (3, 5)] == [36 / 16, 64 / 16]  # in place of 9 and 25
+
+
+@pytest.mark.parametrize(
+    ("choice", "width", "filters", "arithmetic", "expected"),
+    [
+        ("auto", 5, 64, "float32", True),
+        ("auto", 3, 16, "float32", False),
+        ("auto", 5, 64, "bfloat16", False),
+        ("auto", 9, 64, "float32", False),
+        ("auto", 1, 512, "float32", False),
+        ("direct", 5, 64, "float32", False),
+        ("winograd", 3, 2, "float32", True),
+    ],
+)
+def test_when_it_is_chosen(choice, width, filters, arithmetic, expected):
+    assert winograd.is_chosen(choice, width, filters, arithmetic) is expected
+
+
+def test_not_chosen_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: [f"{kind}:0"])
+    assert not winograd.is_chosen("auto", 5, 64, "float32")
+    assert winograd.is_chosen("winograd", 5, 64, "float32")
+
+
+@pytest.mark.parametrize("given", [["kernel_size=9"], ["kernel_size=1"], ["mixed_precision=bfloat16"]])
+def test_refused_where_it_is_impossible(given):
+    hparams = registry.resolve_hparams("convLSTM", None, ["convolution=winograd", *given])
+    with pytest.raises(
+        InputError, match="convolution: winograd is for float32 and a kernel_size of 2 to 7, not"
+    ):
+        registry.create("convLSTM", DataSpec(8, 8, ("2t",), (), 2, 2), hparams)
+
+
+def test_weights_serve_both_ways(rng):
+    """A model trained in one way forecasts the same in the other."""
+    forecasts, weights = [], None
+    context, known = (
+        rng.normal(size=(2, 3, 12, 10, 1)).astype(np.float32),
+        np.zeros((2, 7, 12, 10, 0), np.float32),
+    )
+    for way in ("direct", "winograd"):
+        given = [f"convolution={way}", "filters=8,8", "kernel_size=5", "residual=false", "context_frames=3"]
+        hparams = registry.resolve_hparams("convLSTM", None, given)
+        model = registry.create("convLSTM", DataSpec(12, 10, ("2t",), (), 3, 4), hparams)
+        weights = weights or [rng.normal(scale=0.2, size=one.shape) for one in model.weights]
+        model.set_weights(weights)
+        forecasts.append(np.asarray(model.forecast(context, known)))
+    assert forecasts[0].std() > 0.05
+    np.testing.assert_allclose(*forecasts, atol=1e-5)
