@@ -5,10 +5,12 @@
 
 With the template for Moving MNIST: 64 x 64 points, 1 variable, 10 frames forecast from 10, 4 sequences at a time. The
 multiply-adds are those of one forecast of one sequence in its convolutions and matrix products, counted in
-TensorFlow's graph; the seconds are medians, those of a step with all its updates, on this machine.
+TensorFlow's graph, where no convolution is done by minimal filtering (see `direct`); the seconds are medians, those of
+a step with all its updates, on this machine.
 """
 
 import argparse
+import dataclasses
 import os
 import platform
 import statistics
@@ -27,6 +29,7 @@ from video_prediction_tools.datasets.channels import Region  # noqa: E402
 from video_prediction_tools.datasets.normalisation import Normalisation  # noqa: E402
 from video_prediction_tools.models import registry  # noqa: E402
 from video_prediction_tools.models.base import DataSpec  # noqa: E402
+from video_prediction_tools.models.hparams import CommonHparams  # noqa: E402
 from video_prediction_tools.training.arithmetic import layer_arithmetic  # noqa: E402
 from video_prediction_tools.training.steps import Steps  # noqa: E402
 
@@ -102,6 +105,11 @@ def _of_operation(operation: Any) -> int:
     return 0
 
 
+def direct(hparams: CommonHparams) -> CommonHparams:
+    """Return the same with ordinary convolutions: what papers count, whatever this machine does."""
+    return dataclasses.replace(hparams, convolution="direct") if hasattr(hparams, "convolution") else hparams
+
+
 def median_seconds(run: Callable[[], Any]) -> float:
     """Return the median of `RUNS` runs."""
     times = []
@@ -129,12 +137,13 @@ def measure(name: str) -> tuple[str, ...]:
     clock = np.zeros((BATCH, CONTEXT + LEAD, 2), np.float32)
     known = np.zeros((BATCH, CONTEXT + LEAD, HEIGHT, WIDTH, 0), np.float32)
 
-    forecast = tf.function(model.forecast, autograph=False)
-    one = forecast.get_concrete_function(
+    counted = registry.create(name, spec, direct(hparams))
+    one = tf.function(counted.forecast, autograph=False).get_concrete_function(
         tf.TensorSpec((1, CONTEXT, HEIGHT, WIDTH, 1)),
         tf.TensorSpec((1, CONTEXT + LEAD, HEIGHT, WIDTH, 0)),
         tf.TensorSpec((1,), tf.int32),
     )
+    forecast = tf.function(model.forecast, autograph=False)
     inputs = [tf.constant(each) for each in (frames[:, :CONTEXT], known, np.arange(BATCH, dtype=np.int32))]
     forecast(*inputs)
     forecast_seconds = median_seconds(lambda: forecast(*inputs)[0, 0, 0, 0, 0].numpy())
