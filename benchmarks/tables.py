@@ -21,7 +21,14 @@ UK_HOURS = ("1", "2", "3", "4", "6", "8", "10")
 FRAMES = ("1", "2", "4", "6", "8", "10", "mean")
 DIGIT_METRICS = ("mse", "mae", "ssim", "ssim_range2", "psnr")
 
-BASELINES = ("persistence", "persistence_24h", "climatology", "linear_regression", "mean_frame")
+BASELINES = (
+    "persistence",
+    "persistence_24h",
+    "climatology",
+    "linear_regression",
+    "mean_frame",
+    "black_frame",
+)
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ def test_one_place_decides():
     assert protocol_of("moving_mnist-mnist-2digits-64_64-20frames-10_10_10-seed1") is MOVING_MNIST
     assert protocol_of("Y2019to2019M03to03-7_9-50.00N04.00W-2t") is WEATHER
     assert list(MOVING_MNIST.metrics) == ["mse", "mae", "ssim", "ssim_range2", "psnr"]
-    assert list(MOVING_MNIST.baselines) == ["persistence", "mean_frame"]
+    assert list(MOVING_MNIST.baselines) == ["persistence", "mean_frame", "black_frame"]
     assert WEATHER.metrics is METRICS
 
 

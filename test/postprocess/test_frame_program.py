@@ -107,12 +107,13 @@ def test_table(shown, frames):
     header = (shown / "evaluation_metrics.csv").read_text().splitlines()[0]
     assert header == "variable,product,metric,lead_frame,value,ci_low,ci_high,n_init"
     table = table_of(shown)
-    assert len(table) == 3 * 5 * (LEAD + 1)
+    assert len(table) == 4 * 5 * (LEAD + 1)
     context, truth = frames[:, :CONTEXT], frames[:, CONTEXT:].astype(np.float64)
     products = {
         "convLSTM": StandIn().forecast(context, None, 1, None),
         "persistence": np.repeat(context[:, -1:], LEAD, axis=1),
         "mean_frame": np.repeat(context.mean(axis=1, keepdims=True), LEAD, axis=1),
+        "black_frame": np.zeros_like(truth),
     }
     for product, forecast in products.items():
         error = forecast.astype(np.float64) - truth
@@ -198,6 +199,7 @@ def test_report(shown):
         "There is no persistence_24h and no climatology",
         "Not the setting of published scores: 4 context frames (published: 10), 3 lead frames",
         "against mean_frame",
+        "against black_frame",
         "different digits to draw from",
     ):
         assert words in text, words
@@ -208,7 +210,7 @@ def test_report(shown):
 def test_best_product_is_marked(shown):
     """The least error, the highest similarity and ratio: in each column of each table of the report."""
     html, table = (shown / "report.html").read_text(encoding="utf-8"), table_of(shown)
-    products = ("convLSTM", "persistence", "mean_frame")
+    products = ("convLSTM", "persistence", "mean_frame", "black_frame")
     for metric in FRAME_METRICS:
         head = rf"<thead><tr><th>{metric}(?: \[dB\])?</th>"
         body = re.search(head + r".*?<tbody>(.*?)</tbody>", html, re.DOTALL)[1]
@@ -485,7 +487,7 @@ def test_compared_with_another(shown, digits_data, tmp_path, forecaster, monkeyp
     assert run(program.main, program.build_parser(), [str(word) for word in words]) == 0
     with open(tmp_path / "c" / "comparison.csv", encoding="utf-8") as handle:
         rows = {(row["product"], row["metric"], row["lead_frame"]): row for row in csv.DictReader(handle)}
-    assert len(rows) == 4 * 2 * (LEAD + 1)
+    assert len(rows) == 5 * 2 * (LEAD + 1)
     own, name = table_of(shown), "convLSTM, first-try"
     for metric in ("mse", "ssim"):
         row = rows[name, metric, "mean"]

@@ -125,11 +125,22 @@ class MeanFrame(Baseline):
         return np.repeat(batch.context.mean(axis=1, keepdims=True), leads, axis=1)
 
 
+class BlackFrame(Baseline):
+    """Nothing at all: most pixels are black, so that errors are small and the similarity is high."""
+
+    name, long_name = "black_frame", "black frames"
+
+    def forecast(self, batch):
+        """Return zeros."""
+        number, leads = batch.valid_times.shape
+        return np.zeros((number, leads, *batch.last_frame.shape[1:]), batch.last_frame.dtype)
+
+
 BASELINES: dict[str, type[Baseline]] = {
     one.name: one for one in (Persistence, Persistence24h, ClimatologyForecast)
 }
 
-FRAME_BASELINES: dict[str, type[Baseline]] = {one.name: one for one in (Persistence, MeanFrame)}
+FRAME_BASELINES: dict[str, type[Baseline]] = {one.name: one for one in (Persistence, MeanFrame, BlackFrame)}
 
 
 def make_baselines(

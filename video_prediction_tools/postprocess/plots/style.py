@@ -31,6 +31,7 @@ PRODUCTS = {
     "persistence_24h": {"color": "#009E73", "linestyle": "-.", "marker": "^"},
     "climatology": {"color": "#7F7F7F", "linestyle": ":", "marker": "D"},
     "mean_frame": {"color": "#7F7F7F", "linestyle": ":", "marker": "D"},
+    "black_frame": {"color": "#000000", "linestyle": "-.", "marker": "^"},
     "linear_regression": {"color": "#CC79A7", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
 }
 # several models side by side: Tol's "muted" and "bright" (2021), for colour-blind readers
