@@ -3,7 +3,7 @@
 python benchmarks/convolutions.py
 
 Prints for some widths and numbers of filters the computing time [s] of a gradient and of a forecast, 10 frames from 10,
-of two layers, 8 sequences on 32 x 32 points, both ways in turn, and which of them `convolution=auto` takes.
+of two layers, 8 sequences, both ways in turn, and which of them `convolution=auto` takes.
 """
 
 import itertools
@@ -17,17 +17,23 @@ from video_prediction_tools.models import registry
 from video_prediction_tools.models.base import DataSpec
 from video_prediction_tools.models.layers.winograd import is_chosen
 
-BATCH, SIDE, FRAMES, ROUNDS = 8, 32, 10, 3
+BATCH, FRAMES, ROUNDS = 8, 10, 3
+# width, filters, points in each direction
+CASES = [(width, filters, 32) for width in (3, 5, 7) for filters in (16, 32, 64)] + [
+    (5, 64, 5),
+    (5, 64, 9),
+    (6, 32, 32),
+]
 
 
-def functions(width: int, filters: int, way: str) -> list[Callable[[], tf.Tensor]]:
+def functions(width: int, filters: int, side: int, way: str) -> list[Callable[[], tf.Tensor]]:
     """Return the gradient and the forecast of a new model."""
-    spec = DataSpec(SIDE, SIDE, ("frame",), (), FRAMES, FRAMES)
+    spec = DataSpec(side, side, ("frame",), (), FRAMES, FRAMES)
     given = [f"convolution={way}", f"kernel_size={width}", f"filters={filters},{filters}"]
     hparams = registry.resolve_hparams("convLSTM", None, [*given, f"context_frames={FRAMES}"])
     model = registry.create("convLSTM", spec, hparams)
     (phase,) = model.phases(1)
-    frames, known = tf.random.normal((BATCH, 2 * FRAMES, SIDE, SIDE, 1)), tf.zeros((BATCH, 1, SIDE, SIDE, 0))
+    frames, known = tf.random.normal((BATCH, 2 * FRAMES, side, side, 1)), tf.zeros((BATCH, 1, side, side, 0))
 
     @tf.function(autograph=False)
     def gradient() -> tf.Tensor:
@@ -52,20 +58,20 @@ def cost(function: Callable[[], tf.Tensor]) -> float:
 
 def main() -> None:
     """Measure and print."""
-    print("width filters   gradient: direct, winograd, ratio   forecast: direct, winograd, ratio   auto")
-    for width, filters in itertools.product((3, 5, 7), (8, 16, 32, 64)):
-        ways = [functions(width, filters, way) for way in ("direct", "winograd")]
+    print("width filters side   gradient: direct, winograd, ratio   forecast: direct, winograd, ratio   auto")
+    for width, filters, side in CASES:
+        ways = [functions(width, filters, side, way) for way in ("direct", "winograd")]
         costs: list[list[list[float]]] = [[[], []], [[], []]]
         for number in range(ROUNDS + 1):  # the first compiles
             for way, kind in itertools.product((0, 1), (0, 1)):
                 took = cost(ways[way][kind])
                 if number:
                     costs[way][kind].append(took)
-        line = f"{width:5d}{filters:8d}"
+        line = f"{width:5d}{filters:8d}{side:5d}"
         for kind in (0, 1):
             direct, minimal = (min(costs[way][kind]) for way in (0, 1))
             line += f"{direct:15.2f}{minimal:10.2f}{direct / minimal:10.2f}"
-        taken = "winograd" if is_chosen("auto", width, filters, "float32") else "direct"
+        taken = "winograd" if is_chosen("auto", width, filters, (side, side), "float32") else "direct"
         print(f"{line}    {taken}", flush=True)
         keras.backend.clear_session()
 

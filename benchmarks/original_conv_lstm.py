@@ -44,8 +44,9 @@ class OriginalCell(ConvLSTMCell):
         return ops.zeros(shape, dtype)
 
     def gates(self, joined: Any, kernel: Any) -> Any:
-        """Return the pre-activations after a sigmoid, and the forget gate's 1."""
-        return ops.sigmoid(super().gates(joined, kernel)) + super().first_bias((4 * self.filters,))
+        """Return the pre-activations after a sigmoid, the fault, and with the 1 of the forget gate."""
+        i, f, g, o = ops.split(ops.sigmoid(super().gates(joined, kernel)), 4, axis=-1)
+        return ops.concatenate([i, f + 1.0, g, o], axis=-1)
 
 
 @dataclass

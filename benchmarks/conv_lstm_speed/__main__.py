@@ -8,8 +8,9 @@ a training step is forward, backward and Adam. Each contender lives in a process
 a busy machine slows all of them; the table holds medians. Without --torch PyTorch is left out. --bfloat16 adds both in
 bfloat16: a gain on processors with instructions for it (AMX, AVX512-BF16); others imitate them, many times slower.
 
-Below it: matrix products of this machine, measured before and after, and what share of them a step reaches (its
-multiply-adds are three times those of a forecast, two operations each), and where a step of ours spends its time.
+"ours, float32" convolves by minimal filtering (models.layers.winograd), "direct" as the others do. Below it: matrix
+products of this machine, measured before and after, and what share of them a step with ordinary convolutions reaches
+(its multiply-adds are three times those of a forecast, two operations each), and where a step of ours spends its time.
 """
 
 import argparse
@@ -99,13 +100,13 @@ def main() -> None:
         )
     operations = 2 * multiply_adds() / 1e9
     for kind in speed[0]:
-        name = f"ours, {kind}"
+        name = {"float32": f"{OURS}, direct"}.get(kind, f"ours, {kind}")  # ordinary convolutions
         said = f"{kind}: matrix products {statistics.mean(one[kind] for one in speed):.0f} GFLOP/s"
         if name in median:
             step, forecast = (
                 times * operations / median[name][word] for times, word in ((3, "train"), (1, "forecast"))
             )
-            said += f"; a step of ours {step:.0f}, a forecast {forecast:.0f} ({operations:.0f} GFLOP)"
+            said += f"; a step of {name} {step:.0f}, a forecast {forecast:.0f} ({operations:.0f} GFLOP)"
         print(said)
     total = sum(kinds.values())
     print(f"a step of {OURS} by operation, share of {total:.1f} s:")

@@ -30,6 +30,16 @@ def test_conv_lstm_cell_equals_keras_with_the_same_weights(rng, minimal_filterin
     )
 
 
+def test_the_gradients_of_all_steps_are_added_up_in_float32(rng):
+    """In bfloat16 the states are, but not the kernel that all steps share."""
+    cell = ConvLSTMCell(4, 3, dtype="mixed_bfloat16")
+    frames = rng.normal(size=(1, 8, 8, 2)).astype(np.float32)
+    state = cell.initial_state(frames)
+    for _ in range(2):
+        state = cell(frames, state)
+        assert [one.dtype.name for one in state] == ["bfloat16", "bfloat16", "float32"]
+
+
 def test_the_cell_state_can_fall_below_zero(rng):
     # the original squashed its gates twice, so that its state never could
     cell = ConvLSTMCell(4, 3)

@@ -293,11 +293,11 @@ def test_the_players_have_their_own_weights_and_optimizers(rng):
     model = make("savp")
     shake(model, rng)
     frames, known = data(model, rng)
-    discriminators, generator = model.phases(10)
-    assert discriminators.optimizer is not generator.optimizer
-    assert not {v.path for v in discriminators.variables} & {v.path for v in generator.variables}
+    discriminator, generator = model.phases(10)
+    assert discriminator.optimizer is not generator.optimizer
+    assert not {v.path for v in discriminator.variables} & {v.path for v in generator.variables}
     with tf.GradientTape() as tape:
-        loss = discriminators.loss(frames, known, 0, SEEDS)["loss"]
+        loss = discriminator.loss(frames, known, 0, SEEDS)["loss"]
     assert tape.gradient(loss, [v.value for v in generator.variables]) == [None] * len(generator.variables)
 
 

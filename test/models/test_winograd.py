@@ -33,32 +33,55 @@ def test_values_and_gradients(rng, width, grid):
         np.testing.assert_allclose(one, truth, rtol=0, atol=5e-5 * np.abs(truth).max())
 
 
-def test_fewer_multiplications():
-    """The number that the paper gives: n^2 of a tile's m^2 values, in place of m^2 r^2."""
-    kernels = {width: winograd.transformed(np.zeros((width, width, 1, 1), np.float32)) for width in (3, 5)}
-    assert [len(kernels[width]) / 16 for width in (3, 5)] == [36 / 16, 64 / 16]  # in place of 9 and 25
+@pytest.mark.parametrize(
+    ("width", "fewer"), [(2, 2.56), (3, 4.0), (4, 5.22), (5, 6.25), (6, 5.06), (7, 3.06)]
+)
+def test_multiplications(width, fewer):
+    """r^2 of a value in place of n^2 of a tile of m^2 values: 4 and 6.25 are the paper's F(4x4, 3x3), F(4x4, 5x5)."""
+    side, channels, filters = 12, 5, 7  # of whole tiles, whatever the width
+    kernel = winograd.transformed(np.zeros((width, width, channels, filters), np.float32))
+    graph = tf.function(lambda frames: winograd.convolve(frames, kernel, width))
+    operations = graph.get_concrete_function(tf.TensorSpec((1, side, side, channels))).graph.get_operations()
+    (products,) = (one for one in operations if one.type.startswith("BatchMatMul"))
+    multiplications = products.outputs[0].shape.num_elements() * channels
+    assert side**2 * filters * channels * width**2 / multiplications == pytest.approx(fewer, rel=2e-3)
 
 
 @pytest.mark.parametrize(
-    ("choice", "width", "filters", "arithmetic", "expected"),
+    ("choice", "width", "filters", "grid", "arithmetic", "expected"),
     [
-        ("auto", 5, 64, "float32", True),
-        ("auto", 3, 16, "float32", False),
-        ("auto", 5, 64, "bfloat16", False),
-        ("auto", 9, 64, "float32", False),
-        ("auto", 1, 512, "float32", False),
-        ("direct", 5, 64, "float32", False),
-        ("winograd", 3, 2, "float32", True),
+        ("auto", 5, 64, (16, 16), "float32", True),
+        ("auto", 3, 16, (16, 16), "float32", False),
+        ("auto", 5, 64, (5, 30), "float32", False),
+        ("auto", 7, 64, (16, 16), "float32", False),
+        ("auto", 5, 64, (16, 16), "bfloat16", False),
+        ("auto", 9, 64, (16, 16), "float32", False),
+        ("auto", 1, 512, (16, 16), "float32", False),
+        ("direct", 5, 64, (16, 16), "float32", False),
+        ("winograd", 3, 2, (1, 1), "float32", True),
     ],
 )
-def test_when_it_is_chosen(choice, width, filters, arithmetic, expected):
-    assert winograd.is_chosen(choice, width, filters, arithmetic) is expected
+def test_when_it_is_chosen(choice, width, filters, grid, arithmetic, expected):
+    assert winograd.is_chosen(choice, width, filters, grid, arithmetic) is expected
 
 
 def test_not_chosen_on_a_gpu(monkeypatch):
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: [f"{kind}:0"])
-    assert not winograd.is_chosen("auto", 5, 64, "float32")
-    assert winograd.is_chosen("winograd", 5, 64, "float32")
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0", "gpu:0"])
+    assert not winograd.is_chosen("auto", 5, 64, (16, 16), "float32")
+
+
+@pytest.mark.parametrize(("side", "expected"), [(32, True), (28, False)])
+def test_models_take_it_by_the_grid_of_their_patches(side, expected):
+    for name, cells in (("convLSTM", lambda model: model.cells), ("vae", lambda model: [model.prior.cell])):
+        given = [
+            "filters=32",
+            "kernel_size=5",
+            "patch_size=4",
+            *(["latent_filters=32"] if name == "vae" else []),
+        ]
+        hparams = registry.resolve_hparams(name, None, given)
+        model = registry.create(name, DataSpec(side, 64, ("2t",), (), 10, 1), hparams)
+        assert [cell.minimal_filtering for cell in cells(model)] == [expected]
 
 
 @pytest.mark.parametrize("given", [["kernel_size=9"], ["kernel_size=1"], ["mixed_precision=bfloat16"]])

@@ -61,7 +61,7 @@ def test_sequences_too_short(uk_data):
 def test_written_and_read_back(tmp_path, sequences, grid, uk):
     truth = uk[24 * 24 : 27 * 24, ::4, 24::4].values
     with ForecastFile(write(tmp_path / "forecasts.nc", sequences, grid)) as file:
-        assert len(file) == 66 and file.members is None and file.what_is_read == ""
+        assert len(file) == 66 and file.members is None and file.members_clause == ""
         forecast, observed, batch = file.read(slice(5, 8))
     for row in range(3):
         np.testing.assert_array_equal(
@@ -121,7 +121,7 @@ def test_ensemble(tmp_path, sequences, grid):
     with ForecastFile(path) as file:
         forecast, _, _ = file.read([0, 3])
         np.testing.assert_allclose(forecast[..., 0], values[[0, 3]].mean(axis=2), rtol=1e-6)
-        assert file.what_is_read == ", mean of 4 members"
+        assert file.members_clause == ", mean of 4 members"
     again = write(tmp_path / "again.nc", sequences, grid, StandIn(stochastic=True), members=4)
     with netCDF4.Dataset(again) as file:
         np.testing.assert_array_equal(file["2t_forecast"][:], values)  # same seed, same members

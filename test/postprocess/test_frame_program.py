@@ -370,8 +370,8 @@ def test_any_chunk_size(shown):
 class OneSequence:
     """A stand-in for an open forecasts.nc with one sequence."""
 
-    def __init__(self, context: int, lead: int, side: int = 64, what_is_read: str = ""):
-        self.what_is_read = what_is_read
+    def __init__(self, context: int, lead: int, side: int = 64, members_clause: str = ""):
+        self.members_clause = members_clause
         random = np.random.default_rng(1)
         self.grid = Grid(("digits",), ("1",), np.arange(side), np.arange(side), FRAMES)
         self.truth = random.random((1, lead, side, side, 1))
@@ -410,7 +410,7 @@ def test_animation_shows_context_truth_and_forecast(tmp_path):
 def test_animation_of_an_ensemble_says_what_it_shows(tmp_path):
     pictures = []
     for name, what in (("one.gif", ""), ("mean.gif", ", mean of 3 members")):
-        file = OneSequence(2, 2, what_is_read=what)
+        file = OneSequence(2, 2, members_clause=what)
         animation.write_animation(file, {"best": 0}, "digits", "vae", tmp_path / name, False)
         with Image.open(tmp_path / name) as gif:
             pictures.append([np.asarray(one.convert("L")) for one in ImageSequence.Iterator(gif)])

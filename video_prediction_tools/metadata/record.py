@@ -170,7 +170,7 @@ def require_done(directory: Path, kind: str, step: str) -> Record:
 
 
 def arguments_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a program's flags as metadata.json keeps them: those given, paths (also those of a list) as text."""
+    """Return a program's flags as metadata.json keeps them: without those that are None, paths as text."""
 
     def kept(value: Any) -> Any:
         if isinstance(value, list):

@@ -30,7 +30,8 @@ class ConvLSTMStackHparams(CommonHparams):
     patch_size: int = hparam(1, "grid points per patch, in each direction", low=1, high=64)
     convolution: str = hparam(
         "auto",
-        "how the states are convolved; winograd: with fewer multiplications, in float32; auto: that where it is faster",
+        "how the cells convolve inputs and states; winograd: with fewer multiplications, for float32 on CPUs; "
+        "auto: that where it is faster",
         choices=winograd.CHOICES,
     )
     residual: bool = hparam(True, "the output is added to the last frame, instead of being the next frame")
@@ -52,6 +53,22 @@ class ConvLSTMHparams(ConvLSTMStackHparams):
     )
 
 
+def make_cell(
+    filters: int,
+    spec: DataSpec,
+    hparams: ConvLSTMStackHparams,
+    name: str,
+    kind: type[ConvLSTMCell] = ConvLSTMCell,
+) -> ConvLSTMCell:
+    """Return a cell of so many filters that convolves patches as the hyper-parameters say."""
+    width, grid = (
+        hparams.kernel_size,
+        tuple(-(-side // hparams.patch_size) for side in (spec.height, spec.width)),
+    )
+    minimal = winograd.is_chosen(hparams.convolution, width, filters, grid, hparams.mixed_precision)
+    return kind(filters, width, minimal, name=name)
+
+
 class ConvLSTM(VideoPredictionModel):
     """Stacked ConvLSTM; see the module's text.
 
@@ -71,18 +88,15 @@ class ConvLSTM(VideoPredictionModel):
             max(2, -(-hparams.patch_size // 2)),
             f"{self.model_name} with patch_size {hparams.patch_size}",
         )
-        self.cells = [self._cell(index, filters) for index, filters in enumerate(hparams.filters)]
+        self.cells = [
+            make_cell(filters, spec, hparams, f"cell_{index}", self.Cell)
+            for index, filters in enumerate(hparams.filters)
+        ]
         depth = hparams.patch_size**2 * spec.channels
         # a residual output begins at zero: an untrained model is the persistence forecast
         self.output_convolution = keras.layers.Conv2D(
             depth, 1, name="output", kernel_initializer="zeros" if hparams.residual else "glorot_uniform"
         )
-
-    def _cell(self, index: int, filters: int) -> ConvLSTMCell:
-        hparams = self.hparams
-        width = hparams.kernel_size
-        minimal = winograd.is_chosen(hparams.convolution, width, filters, hparams.mixed_precision)
-        return self.Cell(filters, width, minimal, name=f"cell_{index}")
 
     def roll_out(self, frames: Any, known: Any, shown: Any = None) -> Any:
         """Return the one-step forecasts of the context and the forecast: frames 1 .. Tc+Tl-1, [B, Tc+Tl-1, H, W, C].

@@ -32,10 +32,9 @@ import keras
 from keras import ops
 
 from video_prediction_tools.models.base import DataSpec, Phase
-from video_prediction_tools.models.conv_lstm import ConvLSTM, ConvLSTMStackHparams
+from video_prediction_tools.models.conv_lstm import ConvLSTM, ConvLSTMStackHparams, make_cell
 from video_prediction_tools.models.hparams import hparam
 from video_prediction_tools.models.layers import gaussian
-from video_prediction_tools.models.layers.conv_lstm_cell import ConvLSTMCell
 from video_prediction_tools.models.layers.noise import normal
 from video_prediction_tools.models.layers.patches import to_patches
 from video_prediction_tools.models.optimizers import adam
@@ -68,8 +67,8 @@ class VAE(ConvLSTM):
     def __init__(self, spec: DataSpec, hparams: VAEHparams):
         super().__init__(spec, hparams)
         require_two_steps("kl_anneal_steps", hparams.kl_anneal_steps)
-        self.posterior = CodeDistribution(hparams, name="posterior")
-        self.prior = CodeDistribution(hparams, name="prior")
+        self.posterior = CodeDistribution(spec, hparams, name="posterior")
+        self.prior = CodeDistribution(spec, hparams, name="prior")
 
     def build(self, shapes: Any) -> None:
         """Make the weights of the posterior, which a forecast from one context frame does not use."""
@@ -142,7 +141,7 @@ class CodeDistribution(keras.layers.Layer):
     """A ConvLSTM whose state, averaged over the grid, gives the distribution of a code.
 
     Arguments:
-        hparams: those of the model.
+        spec, hparams: those of the model.
 
     Call arguments:
         inputs: [B, h, w, channels].
@@ -152,9 +151,9 @@ class CodeDistribution(keras.layers.Layer):
         (mean, log variance), each [B, nz], and the new state.
     """
 
-    def __init__(self, hparams: VAEHparams, **kwargs: Any):
+    def __init__(self, spec: DataSpec, hparams: VAEHparams, **kwargs: Any):
         super().__init__(**kwargs)
-        self.cell = ConvLSTMCell(hparams.latent_filters, hparams.kernel_size, name="cell")
+        self.cell = make_cell(hparams.latent_filters, spec, hparams, "cell")
         self.parameters = keras.layers.Dense(2 * hparams.nz, name="parameters")
 
     def call(self, inputs: Any, state: Any) -> tuple[tuple[Any, Any], Any]:

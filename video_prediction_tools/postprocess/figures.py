@@ -78,7 +78,7 @@ def _weather(
         for case, (place, rmse) in cases.items():
             path = plots / f"map_{variable}_{case}.png"
             title = (
-                f"{case.capitalize()} forecast of {plan.model}{file.what_is_read} "
+                f"{case.capitalize()} forecast of {plan.model}{file.members_clause} "
                 f"(rmse {rmse:.3g} {style.pretty_unit(unit)})"
             )
             draw_case(file, place, variable, leads, title, path, synthetic)
@@ -101,7 +101,7 @@ def _frames(plan: Plan, file: ForecastFile, scores: xr.Dataset, variable: str, p
     with progress("strips", 4) as advance:
         for case, (place, mse) in cases.items():
             path = plots / f"strip_{variable}_{case}.png"
-            title = f"{case.capitalize()} forecast of {plan.model}{file.what_is_read} (mse {mse:.3g})"
+            title = f"{case.capitalize()} forecast of {plan.model}{file.members_clause} (mse {mse:.3g})"
             draw_strip(file, place, variable, title, path, synthetic)
             yield path
             advance()

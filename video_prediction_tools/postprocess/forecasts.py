@@ -306,8 +306,8 @@ class ForecastFile:
         return len(self._file.dimensions["member"]) if "member" in self._file.dimensions else None
 
     @property
-    def what_is_read(self) -> str:
-        """What `read` gives of an ensemble, to be put behind the model's name; empty for a deterministic model."""
+    def members_clause(self) -> str:
+        """What `read` gives of an ensemble, to be put behind other words; empty for a deterministic model."""
         return "" if self.members is None else f", mean of {self.members} members"
 
     def read(self, rows: slice | Sequence[int]) -> tuple[np.ndarray, np.ndarray, Batch]:

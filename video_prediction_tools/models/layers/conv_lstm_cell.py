@@ -26,26 +26,28 @@ class ConvLSTMCell(keras.layers.Layer):
 
     Call arguments:
         inputs: [B, h, w, channels].
-        state: `initial_state`, or what the step before has returned.
+        state: `initial_state`, or what the step before has returned (not in a loop of the graph: it has other entries).
 
     Returns:
-        the new state: H and C, each [B, h, w, F], and the kernel of both convolutions, which all steps share.
+        the new state: H and C, each [B, h, w, F], and the float32 kernel of both convolutions. All steps of a roll-out
+        share it, so that it is joined, and transformed, once; it is of the weights at the first of them.
     """
 
     def __init__(self, filters: int, kernel_size: int, minimal_filtering: bool = False, **kwargs: Any):
-        super().__init__(**kwargs)
+        # of the kernel each step has a gradient, and their sum is too coarse in bfloat16: `gates` casts, not Keras
+        super().__init__(autocast=False, **kwargs)
         self.filters, self.kernel_size, self.minimal_filtering = filters, kernel_size, minimal_filtering
 
     def build(self, inputs_shape: Any, state_shape: Any = None) -> None:
         """Make the weights."""
         gates, width = 4 * self.filters, (self.kernel_size, self.kernel_size)
-        self.kernel = self.add_weight(
-            shape=(*width, inputs_shape[-1], gates), initializer="glorot_uniform", name="kernel"
-        )
-        self.recurrent_kernel = self.add_weight(
-            shape=(*width, self.filters, gates), initializer="orthogonal", name="recurrent_kernel"
-        )
-        self.bias = self.add_weight(shape=(gates,), initializer=self.first_bias, name="bias")
+
+        def weight(name: str, shape: tuple[int, ...], initializer: Any) -> Any:
+            return self.add_weight(shape=shape, initializer=initializer, autocast=False, name=name)
+
+        self.kernel = weight("kernel", (*width, inputs_shape[-1], gates), "glorot_uniform")
+        self.recurrent_kernel = weight("recurrent_kernel", (*width, self.filters, gates), "orthogonal")
+        self.bias = weight("bias", (gates,), self.first_bias)
 
     def first_bias(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         """Return the bias of a new cell: 1 for the forget gate, 0 for the others."""
@@ -62,7 +64,7 @@ class ConvLSTMCell(keras.layers.Layer):
     def call(self, inputs: Any, state: tuple[Any, ...]) -> tuple[Any, Any, Any]:
         """Take one step."""
         hidden, cell, *kernel = state
-        # joined, and transformed, once for all steps; so their gradients are as well
+        inputs, hidden, cell = (ops.cast(one, self.compute_dtype) for one in (inputs, hidden, cell))
         (kernel,) = kernel or [self._joined_kernel()]
         i, f, g, o = ops.split(self.gates(ops.concatenate([inputs, hidden], axis=-1), kernel), 4, axis=-1)
         cell = ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(g)
@@ -75,9 +77,10 @@ class ConvLSTMCell(keras.layers.Layer):
             joined: inputs and H, [B, h, w, channels + F].
             kernel: of the state.
         """
+        kernel, bias = (ops.cast(one, joined.dtype) for one in (kernel, self.bias))
         if self.minimal_filtering:
-            return winograd.convolve(joined, kernel, self.kernel_size) + self.bias
-        return ops.conv(joined, kernel, padding="same") + self.bias
+            return winograd.convolve(joined, kernel, self.kernel_size) + bias
+        return ops.conv(joined, kernel, padding="same") + bias
 
     def _joined_kernel(self) -> Any:
         joined = ops.concatenate([self.kernel, self.recurrent_kernel], axis=2)

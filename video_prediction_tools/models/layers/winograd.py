@@ -24,18 +24,20 @@ from video_prediction_tools.errors import InputError
 
 CHOICES = ("auto", "direct", "winograd")
 _WIDTHS = range(2, 8)
-_LARGE = 128  # filters times width, from which on it is faster on CPUs (benchmarks/convolutions.py)
+# where it is faster on CPUs (benchmarks/convolutions.py); of width 7 the tiles are small and take much memory
+_WIDEST, _FEWEST_POINTS, _LEAST_FILTERS_TIMES_WIDTH = 6, 8, 128
 _POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # those that cost the least accuracy come first
 _LARGEST_TILE = len(_POINTS) + 1
 
 
-def is_chosen(choice: str, width: int, filters: int, arithmetic: str) -> bool:
+def is_chosen(choice: str, width: int, filters: int, grid: tuple[int, int], arithmetic: str) -> bool:
     """Say whether a convolution is done in this way.
 
     Arguments:
-        choice: one of `CHOICES`; ``auto`` takes it in float32 on CPUs, where it is the faster one (what GPUs convolve
-            with makes such choices itself).
+        choice: one of `CHOICES`; ``auto`` takes it in float32 on CPUs, where it is the faster one. (On GPUs the library
+            makes such a choice itself, and products of matrices may be in TF32, which is too coarse for it.)
         width, filters: of the kernel, r and F.
+        grid: H and W.
         arithmetic: of the layer, as in the hyper-parameter `mixed_precision`.
 
     Raises:
@@ -50,7 +52,11 @@ def is_chosen(choice: str, width: int, filters: int, arithmetic: str) -> bool:
             "give auto",
         )
     if choice == "auto":
-        return possible and filters * width >= _LARGE and not keras.distribution.list_devices("gpu")
+        faster = (
+            width <= _WIDEST and min(grid) >= _FEWEST_POINTS and filters * width >= _LEAST_FILTERS_TIMES_WIDTH
+        )
+        # all devices: a backend without GPUs need not know the word
+        return possible and faster and all(one.startswith("cpu") for one in keras.distribution.list_devices())
     return choice == "winograd"
 
 

@@ -42,7 +42,7 @@ def write_animation(
             np.concatenate([context, truth]),
             np.concatenate([context, forecast]),
         )
-    pictures = list(_pictures(rows, len(context), model, forecasts.what_is_read, synthetic))
+    pictures = list(_pictures(rows, len(context), model, forecasts.members_clause, synthetic))
     write_gif(pictures, path, _MILLISECONDS)
 
 

@@ -50,7 +50,7 @@ def write_map_animation(
         with matplotlib.rc_context(style.FONT):
             figure = compare(forecasts.grid, variable, rows)
             below = f"{'; '.join(begun)}\n{PROJECTION}"
-            title = f"{model}{forecasts.what_is_read}; {variable}, +{hours:g} h"
+            title = f"{model}{forecasts.members_clause}; {variable}, +{hours:g} h"
             style.head(figure, title, below, synthetic)
             figure.set_dpi(_DPI)
             canvas = FigureCanvasAgg(figure)
