@@ -221,11 +221,16 @@ def test_scorecard(ensemble_scores, monkeypatch, tmp_path):
     assert scorecard.state(1.0, 0.049) == "worse, by more than chance"
 
 
-def test_map_animation(tmp_path):
+def test_map_animation(tmp_path, monkeypatch):
     """A picture for each lead hour, with the same colours throughout; equal inputs give equal bytes."""
-    file = file_of(*REGIONS["uk"])
+    file, titles, head = file_of(*REGIONS["uk"]), [], style.head
+    file.members_clause = ", mean of 3 members"
+    monkeypatch.setattr(
+        style, "head", lambda figure, title, *rest: (titles.append(title), head(figure, title, *rest))
+    )
     for name in ("one.gif", "other.gif"):
         map_animation.write_map_animation(file, {"best": 0}, "2t", "convLSTM", tmp_path / name, True)
+    assert titles[0] == "convLSTM, mean of 3 members; 2t, +1 h"
     assert (tmp_path / "one.gif").read_bytes() == (tmp_path / "other.gif").read_bytes()
     with Image.open(tmp_path / "one.gif") as picture:
         assert picture.n_frames == 3 and picture.info["loop"] == 0

@@ -196,7 +196,8 @@ def test_a_job_that_does_not_get_on(slurm, script, tmp_path):
     path, model = script(SHORT)
     job = slurm.submit(path)
     for run in (1, 2):
-        wait_until(lambda: model.exists() and len(read_record(model).details.get("runs", [])) == run)  # noqa: B023
+        record = model / "metadata.json"  # written some time after its directory
+        wait_until(lambda: record.exists() and len(read_record(model).details.get("runs", [])) == run)  # noqa: B023
         process = worker(slurm, job, rank=0)
         slurm.run("scontrol", "requeue", job)
         os.kill(process, signal.SIGKILL)  # as where starting takes longer than Slurm waits after TERM
