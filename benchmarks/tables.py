@@ -4,6 +4,7 @@ python benchmarks/tables.py
 """
 
 import csv
+import itertools
 import json
 import statistics
 from collections.abc import Iterable, Mapping
@@ -79,9 +80,14 @@ def mean_and_spread(values: Iterable[float], digits: int = 3) -> str:
     return f"{said} \u00b1 {(max(values) - min(values)) / 2:.2g}" if len(values) > 1 else said
 
 
-def baselines_of(run: Run) -> list[str]:
-    """Return the baselines of an evaluation."""
-    return list(dict.fromkeys(product for product, _, _ in run.scores if product in BASELINES))
+def baselines_of(runs: Mapping[str, list[Run]]) -> dict[str, Run]:
+    """Return each baseline with the first evaluation that has it; all have the same scores of it."""
+    found: dict[str, Run] = {}
+    for run in itertools.chain.from_iterable(runs.values()):
+        for product, _, _ in run.scores:
+            if product in BASELINES and product != product_of(run):
+                found.setdefault(product, run)
+    return {name: found[name] for name in BASELINES if name in found}
 
 
 def lead_rows(runs: Mapping[str, list[Run]], metric: str, steps: Mapping[str, str]) -> list[tuple[str, ...]]:
@@ -98,9 +104,8 @@ def lead_rows(runs: Mapping[str, list[Run]], metric: str, steps: Mapping[str, st
         ]
         if all(found):
             rows.append((model, str(len(seeds)), *map(mean_and_spread, found)))
-    first = next(iter(runs.values()))[0]
-    for product in baselines_of(first):
-        values = [first.scores.get((product, metric, step), (float("nan"),))[0] for step in steps]
+    for product, run in baselines_of(runs).items():
+        values = [run.scores.get((product, metric, step), (float("nan"),))[0] for step in steps]
         if values[0] == values[0]:
             rows.append((f"*{product}*", "", *(f"{value:.3g}" for value in values)))
     return rows
@@ -146,9 +151,8 @@ def digit_rows(runs: Mapping[str, list[Run]]) -> list[tuple[str, ...]]:
         said = [interval(seeds, product_of(one), metric) for metric in DIGIT_METRICS]
         weights = f"{one.summary['weights'] / 1e6:.3g}"
         rows.append((f"**{model}**", "ours", weights, f"{sequences_seen(one):,}", *said))
-    first = next(iter(runs.values()))[0]
-    for product in baselines_of(first):
-        said = [interval([first], product, metric) for metric in DIGIT_METRICS]
+    for product, run in baselines_of(runs).items():
+        said = [interval([run], product, metric) for metric in DIGIT_METRICS]
         rows.append((f"*{product}*", "ours", "", "", *said))
     for row in MOVING_MNIST:
         seen = f"{row.sequences:,}" if row.sequences else "?"
