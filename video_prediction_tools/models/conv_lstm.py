@@ -61,10 +61,8 @@ def make_cell(
     kind: type[ConvLSTMCell] = ConvLSTMCell,
 ) -> ConvLSTMCell:
     """Return a cell of so many filters that convolves patches as the hyper-parameters say."""
-    width, grid = (
-        hparams.kernel_size,
-        tuple(-(-side // hparams.patch_size) for side in (spec.height, spec.width)),
-    )
+    width, patch = hparams.kernel_size, hparams.patch_size
+    grid = (-(-spec.height // patch), -(-spec.width // patch))
     minimal = winograd.is_chosen(hparams.convolution, width, filters, grid, hparams.mixed_precision)
     return kind(filters, width, minimal, name=name)
 

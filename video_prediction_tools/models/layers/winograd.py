@@ -15,6 +15,7 @@ ordinary convolution, 1e-4 of the values' deviation at most. For bfloat16 it wou
 """
 
 import functools
+from typing import Any
 
 import keras
 import numpy as np
@@ -76,14 +77,14 @@ def _transforms(width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return tuple(np.kron(one, one).astype(np.float32) for one in both)
 
 
-def transformed(kernel):
+def transformed(kernel: Any) -> Any:
     """Return a kernel [r, r, C, F] as `convolve` takes it, [n^2, C, F]."""
     width, _, channels, filters = kernel.shape
     flat = ops.reshape(kernel, (width * width, channels * filters))
     return ops.reshape(ops.matmul(_transforms(width)[1], flat), (-1, channels, filters))
 
 
-def convolve(inputs, kernel, width: int):
+def convolve(inputs: Any, kernel: Any, width: int) -> Any:
     """Convolve as `keras.ops.conv` does with padding ``same``.
 
     Arguments:
@@ -118,7 +119,7 @@ def convolve(inputs, kernel, width: int):
     return _part(values, 1, (0, 0), (height, breadth))
 
 
-def _part(values, axis: int, first: tuple[int, int], size: tuple[int, int]):
+def _part(values: Any, axis: int, first: tuple[int, int], size: tuple[int, int]) -> Any:
     """Return a part of two neighbouring axes (by `slice`, whose gradient TensorFlow works out ten times as fast)."""
     shape, start = list(ops.shape(values)), [0] * len(values.shape)
     shape[axis : axis + 2], start[axis : axis + 2] = size, first
