@@ -6,10 +6,11 @@
 Equally long means as many steps as cost --minutes (20) of computing time of all cores together: ten minutes of two
 cores. The number is found before the training, from the cheapest of ten steps, and kept beside the results
 (seconds_a_step.json), so that trainings that share the machine with other work, or go on another day or machine, get
-neither less nor more; without that file all are measured anew. Compiling, validation and the evaluation come on top.
-All models have the hyper-parameters of their templates, but for those in steps: so short a training would end within
-schedules that the templates give, so that they are shares of its steps here (`schedules`). `linear_regression` is exact
-after one pass and gets no more.
+neither less nor more. All models of a table are measured on one kind of processor, on a quiet machine; when a model is
+made faster, its line is removed, so that it is measured and trained anew. Compiling, validation and the evaluation come
+on top. All models have the hyper-parameters of their templates, but for those in steps: so short a training would end
+within schedules that the templates give, so that they are shares of its steps here (`schedules`). `linear_regression`
+is exact after one pass and gets no more.
 
 UK, March 2019: training to the 22nd, validation 23-24, test 25-31, with the original's convLSTM beside ours
 (`original_conv_lstm.py`; `repaired_convLSTM` is the same network with our cell and output). Moving MNIST: digits of the
@@ -27,6 +28,7 @@ import sys
 import time
 from pathlib import Path
 
+import costs
 import numpy as np
 import original_conv_lstm
 import uk_experiment
@@ -42,7 +44,6 @@ from video_prediction_tools.training.checkpoints import best_file
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 SCORES = "evaluation_metrics.csv"
-COSTS = "seconds_a_step.json"
 REPAIRED = "repaired_convLSTM"
 TIMED_STEPS = 10
 ONE_PASS = ("linear_regression",)
@@ -81,13 +82,11 @@ def program_of(model: str, name: str) -> tuple[object, ...]:
 
 def steps_in(minutes: float, model: str, data: Path, base: Path) -> int:
     """Return how many steps some minutes of computing time pay for, measured once for all."""
-    noted = RESULTS / data.name / COSTS
-    known = json.loads(noted.read_text()) if noted.exists() else {}
-    if model not in known:
-        known[model] = round(cheapest_step(model, data, base), 3)
-        noted.parent.mkdir(parents=True, exist_ok=True)
-        write_json(noted, dict(sorted(known.items())))
-    return max(round(60 * minutes / known[model]), 1)
+    results = RESULTS / data.name
+    if model not in costs.known(results):
+        costs.require_same_processor(results)
+        costs.add(results, model, cheapest_step(model, data, base))
+    return costs.steps(minutes, costs.known(results)[model])
 
 
 def cheapest_step(model: str, data: Path, base: Path) -> float:

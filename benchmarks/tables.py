@@ -7,10 +7,12 @@ import csv
 import itertools
 import json
 import statistics
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import costs
 from pages import table, write
 from published import MOVING_MNIST
 
@@ -112,13 +114,21 @@ def lead_rows(runs: Mapping[str, list[Run]], metric: str, steps: Mapping[str, st
 
 
 def training_rows(directory: Path, runs: Mapping[str, list[Run]]) -> list[tuple[str, ...]]:
-    """Return what each model was given."""
-    costs = json.loads((directory / "seconds_a_step.json").read_text())  # computing time
+    """Return what each model was given; stops where that was not the same computing time."""
+    seconds = costs.known(directory)
+    for run in itertools.chain.from_iterable(runs.values()):
+        one = run.summary
+        model, minutes = one["model"], one["minutes of computing time"]
+        if model in seconds and one["steps"] != costs.steps(minutes, seconds[model]):
+            sys.exit(
+                f"{directory / model}: seed {one['seed']} had {one['steps']} steps, {minutes} minutes pay for "
+                f"{costs.steps(minutes, seconds[model])} by {costs.FILE}; train it anew with benchmarks/equal_time.py"
+            )
     rows = [("model", "weights", "steps", "sequences a step", "sequences a second", "best step")]
     for model, seeds in runs.items():
         one = seeds[0].summary
         # of two cores; a model that is exact after one pass has no cost
-        speed = f"{2 * one['sequences a step'] / costs[model]:.3g}" if model in costs else ""
+        speed = f"{2 * one['sequences a step'] / seconds[model]:.3g}" if model in seconds else ""
         best = ", ".join(str(seed.summary["best step"]) for seed in seeds)
         rows.append(
             (model, f"{one['weights']:,}", str(one["steps"]), str(one["sequences a step"]), speed, best)
