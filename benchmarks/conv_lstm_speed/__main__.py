@@ -8,7 +8,8 @@ a training step is forward, backward and Adam. Each contender lives in a process
 a busy machine slows all of them; the table holds medians. Without --torch PyTorch is left out. --bfloat16 adds both in
 bfloat16: a gain on processors with instructions for it (AMX, AVX512-BF16); others imitate them, many times slower.
 
-"ours, float32" convolves by minimal filtering (models.layers.winograd), "direct" as the others do. Below it: matrix
+"ours" convolves by minimal filtering (models.layers.winograd; in float32 always, and not in bfloat16 where the processor
+has a matrix unit for that), "direct" as the others do. Below it: matrix
 products of this machine, measured before and after, and what share of them a step with ordinary convolutions reaches
 (its multiply-adds are three times those of a forecast, two operations each), and where a step of ours spends its time.
 """
@@ -100,7 +101,7 @@ def main() -> None:
         )
     operations = 2 * multiply_adds() / 1e9
     for kind in speed[0]:
-        name = {"float32": f"{OURS}, direct"}.get(kind, f"ours, {kind}")  # ordinary convolutions
+        name = f"ours, {kind}, direct"
         said = f"{kind}: matrix products {statistics.mean(one[kind] for one in speed):.0f} GFLOP/s"
         if name in median:
             step, forecast = (

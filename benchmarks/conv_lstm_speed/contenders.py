@@ -41,7 +41,7 @@ def multiply_adds() -> int:
 
 
 class Ours:
-    """convLSTM of this project and its own training step; in float32 on CPUs it convolves by minimal filtering."""
+    """convLSTM of this project and its own training step; on CPUs it convolves by minimal filtering."""
 
     def __init__(self, arithmetic: str, convolution: str = "auto"):
         import tensorflow as tf
@@ -172,6 +172,7 @@ CONTENDERS: dict[str, Callable[[], Any]] = {
     "ours, float32": lambda: Ours("float32"),
     "ours, float32, direct": lambda: Ours("float32", convolution="direct"),
     "ours, bfloat16": lambda: Ours("bfloat16"),
+    "ours, bfloat16, direct": lambda: Ours("bfloat16", convolution="direct"),
     "keras.layers.ConvLSTM2D": KerasLayers,
     "PyTorch, float32": lambda: Torch("float32"),
     "PyTorch, bfloat16": lambda: Torch("bfloat16"),

@@ -9,6 +9,7 @@ from video_prediction_tools.errors import InputError
 from video_prediction_tools.models import registry
 from video_prediction_tools.models.base import DataSpec
 from video_prediction_tools.models.layers import winograd
+from video_prediction_tools.models.layers.conv_lstm_cell import ConvLSTMCell
 
 
 @pytest.mark.parametrize("width", range(2, 8))
@@ -54,20 +55,34 @@ def test_multiplications(width, fewer):
         ("auto", 3, 16, (16, 16), "float32", False),
         ("auto", 5, 64, (5, 30), "float32", False),
         ("auto", 7, 64, (16, 16), "float32", False),
-        ("auto", 5, 64, (16, 16), "bfloat16", False),
+        ("auto", 5, 64, (16, 16), "bfloat16", True),
         ("auto", 9, 64, (16, 16), "float32", False),
         ("auto", 1, 512, (16, 16), "float32", False),
         ("direct", 5, 64, (16, 16), "float32", False),
         ("winograd", 3, 2, (1, 1), "float32", True),
+        ("winograd", 3, 2, (1, 1), "bfloat16", True),
     ],
 )
-def test_when_it_is_chosen(choice, width, filters, grid, arithmetic, expected):
+def test_when_it_is_chosen(choice, width, filters, grid, arithmetic, expected, monkeypatch, tmp_path):
+    flags = tmp_path / "cpuinfo"
+    flags.write_text("flags : avx512f avx512_bf16\n")
+    monkeypatch.setattr(winograd, "Path", lambda _: flags)
     assert winograd.is_chosen(choice, width, filters, grid, arithmetic) is expected
 
 
 def test_not_chosen_on_a_gpu(monkeypatch):
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0", "gpu:0"])
     assert not winograd.is_chosen("auto", 5, 64, (16, 16), "float32")
+
+
+@pytest.mark.parametrize("arithmetic", ["float32", "bfloat16"])
+def test_a_matrix_unit_for_bfloat16_is_faster(arithmetic, monkeypatch, tmp_path):
+    flags = tmp_path / "cpuinfo"
+    monkeypatch.setattr(winograd, "Path", lambda _: flags)
+    flags.write_text("flags : avx512_bf16 amx_bf16 amx_tile\n")
+    assert winograd.is_chosen("auto", 5, 64, (16, 16), arithmetic) == (arithmetic == "float32")
+    flags.unlink()  # not Linux
+    assert winograd.is_chosen("auto", 5, 64, (16, 16), arithmetic)
 
 
 @pytest.mark.parametrize(("side", "expected"), [(32, True), (28, False)])
@@ -84,13 +99,30 @@ def test_models_take_it_by_the_grid_of_their_patches(side, expected):
         assert [cell.minimal_filtering for cell in cells(model)] == [expected]
 
 
-@pytest.mark.parametrize("given", [["kernel_size=9"], ["kernel_size=1"], ["mixed_precision=bfloat16"]])
+@pytest.mark.parametrize("given", ["kernel_size=9", "kernel_size=1"])
 def test_refused_where_it_is_impossible(given):
-    hparams = registry.resolve_hparams("convLSTM", None, ["convolution=winograd", *given])
-    with pytest.raises(
-        InputError, match="convolution: winograd is for float32 and a kernel_size of 2 to 7, not"
-    ):
+    hparams = registry.resolve_hparams("convLSTM", None, ["convolution=winograd", given])
+    with pytest.raises(InputError, match="convolution: winograd is for a kernel_size of 2 to 7, not for"):
         registry.create("convLSTM", DataSpec(8, 8, ("2t",), (), 2, 2), hparams)
+
+
+def test_among_layers_in_bfloat16_it_is_the_more_accurate_one(rng):
+    """Its sums are in float32: only the inputs and the result are rounded."""
+    state = [rng.normal(size=(2, 12, 10, 16)) for _ in range(3)]
+    weights = [rng.normal(scale=0.1, size=(5, 5, 16, 64)) for _ in range(2)]
+    joined = tf.cast(tf.cast(np.concatenate(state[:2], -1), tf.bfloat16), tf.float64)
+    exact = tf.nn.conv2d(joined, np.concatenate(weights, 2), 1, "SAME")
+    errors = []
+    for minimal_filtering in (False, True):
+        cell = ConvLSTMCell(16, 5, minimal_filtering, dtype="mixed_bfloat16")
+        cell.build((2, 12, 10, 16))
+        cell.set_weights([*weights, np.zeros(64)])
+        kernel = cell(tf.cast(state[0], tf.bfloat16), tuple(state[1:]))[2]
+        found = cell.gates(tf.cast(joined, tf.bfloat16), kernel)
+        assert found.dtype == tf.bfloat16
+        errors.append(np.std(tf.cast(found, tf.float64) - exact) / np.std(exact))
+    direct, minimal = errors
+    assert 2**-10 < minimal < 0.8 * direct < 2**-7
 
 
 def test_weights_serve_both_ways(rng):

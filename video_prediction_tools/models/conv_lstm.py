@@ -30,7 +30,7 @@ class ConvLSTMStackHparams(CommonHparams):
     patch_size: int = hparam(1, "grid points per patch, in each direction", low=1, high=64)
     convolution: str = hparam(
         "auto",
-        "how the cells convolve inputs and states; winograd: with fewer multiplications, for float32 on CPUs; "
+        "how the cells convolve inputs and states; winograd: with fewer multiplications, in float32, on CPUs; "
         "auto: that where it is faster",
         choices=winograd.CHOICES,
     )

@@ -77,10 +77,11 @@ class ConvLSTMCell(keras.layers.Layer):
             joined: inputs and H, [B, h, w, channels + F].
             kernel: of the state.
         """
-        kernel, bias = (ops.cast(one, joined.dtype) for one in (kernel, self.bias))
         if self.minimal_filtering:
-            return winograd.convolve(joined, kernel, self.kernel_size) + bias
-        return ops.conv(joined, kernel, padding="same") + bias
+            convolved = ops.cast(winograd.convolve(joined, kernel, self.kernel_size), joined.dtype)
+        else:
+            convolved = ops.conv(joined, ops.cast(kernel, joined.dtype), padding="same")
+        return convolved + ops.cast(self.bias, joined.dtype)
 
     def _joined_kernel(self) -> Any:
         joined = ops.concatenate([self.kernel, self.recurrent_kernel], axis=2)
