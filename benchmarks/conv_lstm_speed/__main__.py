@@ -8,10 +8,10 @@ a training step is forward, backward and Adam. Each contender lives in a process
 a busy machine slows all of them; the table holds medians. Without --torch PyTorch is left out. --bfloat16 adds both in
 bfloat16: a gain on processors with instructions for it (AMX, AVX512-BF16); others imitate them, many times slower.
 
-"ours" convolves by minimal filtering (models.layers.winograd; in float32 always, and not in bfloat16 where the processor
-has a matrix unit for that), "direct" as the others do. Below it: matrix
-products of this machine, measured before and after, and what share of them a step with ordinary convolutions reaches
-(its multiply-adds are three times those of a forecast, two operations each), and where a step of ours spends its time.
+"ours" convolves by minimal filtering (models.layers.winograd; in bfloat16 only where the processor has no matrix unit
+for that), "direct" as the others do. Below it: matrix products of this machine, measured before and after, and what
+share of them a step with ordinary convolutions reaches (its multiply-adds are three times those of a forecast, two
+operations each), and where a step of ours spends its time.
 """
 
 import argparse
