@@ -8,6 +8,7 @@ from scores.probability import crps_for_ensemble
 from small_models import data, make, shake
 
 from video_prediction_tools.errors import InputError
+from video_prediction_tools.models.base import member_seeds
 from video_prediction_tools.models.layers.noise import mix
 from video_prediction_tools.models.losses import almost_fair_crps, variable_weights
 
@@ -45,15 +46,26 @@ def test_noise_enters_every_lead_frame_and_no_context(rng):
     frames, known = data(model, rng)
     one, two = (np.asarray(model.forecast(frames[:, :4], known, [seed, seed])) for seed in (1, 2))
     assert (np.abs(one - two).max(axis=(2, 3, 4)) > 1e-4).all()
-    noise = np.asarray(model._noise(frames[:, :4], np.array([1, 2])))
-    assert noise.shape == (2, 7, 9, 11, 6) and not noise[:, :4].any() and noise[:, 4:].std() > 0.9
-    assert (noise[:, 4:, ..., 2:] == noise[:, 4:5, :1, :1, 2:]).all()  # the numbers of a whole forecast
+    noise = np.asarray(model._noise(2, np.array([1, 2])))
+    assert noise.shape == (2, 3, 9, 11, 6) and noise.std() > 0.9
+    assert (noise[..., 2:] == noise[:, :1, :1, :1, 2:]).all()  # the numbers of a whole forecast
 
 
-def test_no_two_steps_have_the_same_fields_of_noise(rng):
+def test_an_ensemble_is_its_members_by_themselves(rng):
+    """Though these go through the context together."""
     model = make("crps_ensemble")
-    frames, _ = data(model, rng)
-    fields = np.asarray(model._noise(frames[:, :4], np.array([1, 2])))[:, 4:, ..., :2]
+    shake(model, rng)
+    frames, known = data(model, rng)
+    together = np.asarray(model.ensemble(frames[:, :4], known, [5, 6], 3))
+    for number, member in enumerate(together):
+        seeds = np.asarray(member_seeds(np.array([5, 6]), 2, 3)).reshape(3, 2)[number]
+        np.testing.assert_allclose(member, np.asarray(model.forecast(frames[:, :4], known, seeds)), atol=1e-5)
+    assert (together.std(axis=0).max(axis=(2, 3, 4)) > 1e-4).all()
+
+
+def test_no_two_steps_have_the_same_fields_of_noise():
+    model = make("crps_ensemble")
+    fields = np.asarray(model._noise(2, np.array([1, 2])))[..., :2]
     flat = np.moveaxis(fields, -1, 2).reshape(12, -1)  # of 2 sequences, 3 lead frames, 2 fields
     assert np.abs(np.corrcoef(flat) - np.eye(12)).max() < 0.5
 

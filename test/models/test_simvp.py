@@ -1,5 +1,6 @@
 """simvp: its blocks in numpy, what depends on what, other lengths than the context's, its size."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +12,7 @@ from video_prediction_tools.models import registry
 from video_prediction_tools.models.base import DataSpec
 from video_prediction_tools.models.layers.gated_attention import GatedAttentionBlock
 from video_prediction_tools.models.simvp import ConvolutionNormSiLU
+from video_prediction_tools.training.arithmetic import layer_arithmetic
 
 
 def randomized(layer, rng):
@@ -153,3 +155,25 @@ def test_weights_of_the_paper_s_settings():
 def test_wrong_settings_are_refused(overrides, words):
     with pytest.raises(InputError, match=words):
         make("simvp", overrides=overrides)
+
+
+def test_biases_behind_depthwise_convolutions_learn_in_bfloat16_too(rng):
+    """TensorFlow adds up the gradient of `bias_add` in bfloat16; over so many points, most of it would be lost."""
+    features, gradients = rng.normal(size=(8, 28, 46, 6)).astype(np.float32), []
+    for arithmetic in ("float32", "bfloat16"):
+        keras.utils.set_random_seed(1)
+        with layer_arithmetic(arithmetic):
+            block = GatedAttentionBlock(6, 2.0)
+            block(features)
+
+        @tf.function(autograph=False)
+        def gradient(block=block):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(tf.square(tf.cast(block(features), tf.float32) - 1.0))
+            return tape.gradient(loss, [one.value for one in block.trainable_variables])
+
+        paths = [one.path.split("/", 1)[1] for one in block.trainable_variables]
+        gradients.append(dict(zip(paths, map(np.asarray, gradient()), strict=True)))
+    exact, found = gradients
+    for name in ("attention/local/bias", "attention/dilated/bias", "mixing/bias"):
+        assert np.linalg.norm(found[name] - exact[name]) < 0.1 * np.linalg.norm(exact[name]), name

@@ -39,6 +39,18 @@ def test_the_kernel_s_largest_singular_value_becomes_one(layer):
     assert largest_singular_value(layer.normalised_kernel()) == pytest.approx(1.0, rel=1e-4)
 
 
+def test_among_layers_in_bfloat16_the_normalisation_is_in_float32(rng):
+    layer = SpectralConv3D(5, (3, 4, 4), dtype="mixed_bfloat16")
+    clips = rng.normal(size=(2, 4, 7, 9, 3)).astype(np.float32)
+    seen = []
+    normalised = layer.normalised_kernel
+    layer.normalised_kernel = lambda: seen.append(normalised()) or seen[-1]  # as it is within a call
+    assert layer(clips).dtype == "bfloat16"
+    (kernel,) = seen
+    assert kernel.dtype == "float32"
+    np.testing.assert_array_equal(np.asarray(kernel), np.asarray(normalised()))
+
+
 def test_one_update_is_one_step_of_the_power_iteration(layer):
     layer, _ = layer
     matrix = np.asarray(layer.kernel).reshape(-1, 5)

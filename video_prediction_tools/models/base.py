@@ -121,13 +121,9 @@ class VideoPredictionModel(keras.Model):
     def ensemble(self, context: Any, known: Any, seed: Any, members: int) -> Any:
         """Draw several forecasts of each sequence, [M, B, Tl, H, W, C]; arguments as for `forecast`."""
         rows = ops.shape(context)[0]
-        seeds = ops.cast(seed, "int32")
-        if not len(seeds.shape):
-            seeds = mix(seeds, ops.arange(rows, dtype="int32"))
-        seeds = ops.cast(mix(seeds[None], ops.arange(members, dtype="int32")[:, None]), "int32")
-        # in one large batch: first that of the first members, then that of the second ones, ..
+        seeds = member_seeds(seed, rows, members)
         context, known = (ops.tile(one, (members, 1, 1, 1, 1)) for one in (context, known))
-        forecasts = self.forecast(context, known, ops.reshape(seeds, (-1,)))
+        forecasts = self.forecast(context, known, seeds)
         return ops.reshape(forecasts, (members, rows, *forecasts.shape[1:]))
 
     def frame_loss(self, frames: Any, truth: Any) -> Any:
@@ -156,6 +152,21 @@ class VideoPredictionModel(keras.Model):
         context = ops.zeros((frame[0], spec.context_frames, *frame[1:], spec.channels))
         known = ops.zeros((frame[0], spec.context_frames + spec.lead_frames, *frame[1:], len(spec.known)))
         self((context, known))
+
+
+def member_seeds(seed: Any, rows: int, members: int) -> Any:
+    """Return a seed for each member of each sequence, [M*B]: those of the first members, of the second ones, ..
+
+    Arguments:
+        seed: [B], or one for all.
+        rows: number of the sequences, B.
+        members: M.
+    """
+    seeds = ops.cast(seed, "int32")
+    if not len(seeds.shape):
+        seeds = mix(seeds, ops.arange(rows, dtype="int32"))
+    mixed = mix(seeds[None], ops.arange(members, dtype="int32")[:, None])
+    return ops.reshape(ops.cast(mixed, "int32"), (-1,))
 
 
 def require_smallest_grid(spec: DataSpec, smallest: int, model: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
+from video_prediction_tools.errors import InputError
 from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionModel, require_smallest_grid
 from video_prediction_tools.models.hparams import CommonHparams, hparam
 from video_prediction_tools.models.layers import winograd
@@ -80,6 +81,10 @@ class ConvLSTM(VideoPredictionModel):
 
     def __init__(self, spec: DataSpec, hparams: ConvLSTMStackHparams):
         super().__init__(spec, hparams, name=self.model_name)
+        weighed = isinstance(hparams, ConvLSTMHparams) and hparams.context_loss_weight > 0.0
+        if weighed and spec.context_frames == 1:
+            what = "one context frame has no forecasts within the context"
+            raise InputError("hyper-parameter context_loss_weight", what, "give 0")
         # edges are padded by reflection, at most by as many points as there are
         require_smallest_grid(
             spec,
@@ -105,24 +110,47 @@ class ConvLSTM(VideoPredictionModel):
             shown: [B, Tc+Tl-1], 1 where a true frame of the lead is fed instead of its own (see
                 `scheduled_sampling.draw_shown`; that is not asked within the context); None: none is.
         """
-        spec, patch = self.spec, self.hparams.patch_size
-        context = frames[:, : spec.context_frames]
-        context_patches = to_patches(context, patch)
+        split = self.spec.context_frames
+        within, states = self.through_context(frames[:, :split], known[:, :split])
+        true_ones = None if shown is None else (shown[:, split:], frames[:, split:])
+        return ops.stack(
+            within + self.onward(frames[:, split - 1], known[:, split:], states, true_ones), axis=1
+        )
+
+    def through_context(self, context: Any, known: Any) -> tuple[list[Any], list[Any]]:
+        """Return the one-step forecasts of the context, frames 1 .. Tc-1, and the states of all layers after them.
+
+        Arguments:
+            context: [B, Tc, H, W, C]; known: of the context, [B, Tc, H, W, K].
+        """
+        patches = to_patches(context, self.hparams.patch_size)
+        known_patches = to_patches(known, self.hparams.patch_size) if known.shape[-1] else None
+        states: list[Any] = [cell.initial_state(patches[:, 0]) for cell in self.cells]
+        made = []
+        for step in range(self.spec.context_frames - 1):
+            inputs = _with_known(patches[:, step], known_patches, step + 1)
+            made.append(self.advance(context[:, step], inputs, states))
+        return made, states
+
+    def onward(self, frame: Any, known: Any, states: list[Any], true_ones: Any = None) -> list[Any]:
+        """Return the lead frames, each [B, H, W, C].
+
+        Arguments:
+            frame: the last one of the context, [B, H, W, C].
+            known: of the lead, [B, Tl, H, W, K].
+            states: of all layers, which change.
+            true_ones: those of the lead, [B, Tl, H, W, C], behind where they are fed, [B, Tl-1]; None: nowhere.
+        """
+        patch, made = self.hparams.patch_size, []
         known_patches = to_patches(known, patch) if known.shape[-1] else None
-        states: list[Any] = [cell.initial_state(context_patches[:, 0]) for cell in self.cells]
-        frame, made = context[:, 0], []
-        for step in range(spec.context_frames + spec.lead_frames - 1):
-            if step < spec.context_frames:
-                frame, patches = context[:, step], context_patches[:, step]
-            else:
-                if shown is not None:
-                    frame = choose(shown[:, step], frames[:, step], frame)
-                patches = to_patches(frame, patch)
-            if known_patches is not None:
-                patches = ops.concatenate([patches, known_patches[:, step + 1]], axis=-1)
-            frame = self.advance(frame, patches, states)
+        for step in range(self.spec.lead_frames):
+            if true_ones is not None and step:
+                shown, truth = true_ones
+                frame = choose(shown[:, step - 1], truth[:, step - 1], frame)
+            inputs = _with_known(to_patches(frame, patch), known_patches, step)
+            frame = self.advance(frame, inputs, states)
             made.append(frame)
-        return ops.stack(made, axis=1)
+        return made
 
     def advance(self, frame: Any, inputs: Any, states: list[Any]) -> Any:
         """Return the next frame [B, H, W, C], and put the new states into `states`.
@@ -177,3 +205,10 @@ class ConvLSTM(VideoPredictionModel):
                 "context": within,
             }
         return {"loss": loss}
+
+
+def _with_known(patches: Any, known_patches: Any, number: int) -> Any:
+    """Return the input of the first layer: patches of a frame, with those of the known channels of the next one."""
+    if known_patches is None:
+        return patches
+    return ops.concatenate([patches, known_patches[:, number]], axis=-1)

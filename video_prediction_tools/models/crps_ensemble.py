@@ -20,7 +20,7 @@ from typing import Any
 from keras import ops
 
 from video_prediction_tools.errors import InputError
-from video_prediction_tools.models.base import DataSpec, Phase
+from video_prediction_tools.models.base import DataSpec, Phase, member_seeds
 from video_prediction_tools.models.conv_lstm import ConvLSTM, ConvLSTMStackHparams
 from video_prediction_tools.models.hparams import hparam
 from video_prediction_tools.models.layers.noise import normal
@@ -55,8 +55,28 @@ class CRPSEnsemble(ConvLSTM):
 
     def forecast(self, context: Any, known: Any, seed: Any = 0) -> Any:
         """Draw one forecast of each sequence: [B, Tl, H, W, C]."""
-        inputs = ops.concatenate([known, self._noise(context, seed)], axis=-1)
-        return self.roll_out(context, inputs)[:, self.spec.context_frames - 1 :]
+        return self._drawn(context, known, seed, 1)
+
+    def ensemble(self, context: Any, known: Any, seed: Any, members: int) -> Any:
+        """Draw several forecasts of each sequence, [M, B, Tl, H, W, C]; all go through the context together."""
+        rows = ops.shape(context)[0]
+        forecasts = self._drawn(context, known, member_seeds(seed, rows, members), members)
+        return ops.reshape(forecasts, (members, rows, *forecasts.shape[1:]))
+
+    def _drawn(self, context: Any, known: Any, seed: Any, members: int) -> Any:
+        """Return forecasts [M*B, Tl, H, W, C], the first members of all sequences first; `seed`: [M*B]."""
+        split, rows = self.spec.context_frames, ops.shape(context)[0]
+        noise = self._noise(members * rows, seed)
+        none_yet = ops.zeros((rows, split, *noise.shape[2:]))
+        _, states = self.through_context(context, ops.concatenate([known[:, :split], none_yet], axis=-1))
+
+        def of_each_member(one: Any) -> Any:
+            return ops.tile(one, (members, *[1] * (len(one.shape) - 1)))
+
+        # the third part of a state, the kernel, is the same for all sequences
+        states = [(*map(of_each_member, state[:2]), *state[2:]) for state in states]
+        known = ops.concatenate([of_each_member(known[:, split:]), noise], axis=-1)
+        return ops.stack(self.onward(of_each_member(context[:, -1]), known, states), axis=1)
 
     def phases(self, total_steps: int) -> list[Phase]:
         """Return the one update of all weights."""
@@ -72,17 +92,14 @@ class CRPSEnsemble(ConvLSTM):
         loss, spread = almost_fair_crps(ensemble, frames[:, split:], self.hparams.fairness, self.loss_weights)
         return {"loss": loss, "spread": spread}
 
-    def _noise(self, context: Any, seed: Any) -> Any:
-        """Return the noise of all frames, zero up to `init_time`: [B, Tc+Tl, H, W, noise_channels + nz]."""
+    def _noise(self, rows: int, seed: Any) -> Any:
+        """Return the noise of the lead frames, [rows, Tl, H, W, noise_channels + nz]; `seed`: [rows]."""
         spec, fields, numbers = self.spec, self.hparams.noise_channels, self.hparams.nz
-        rows, grid = ops.shape(context)[0], (spec.height, spec.width)
-        drawn = ops.concatenate(
+        grid = (spec.height, spec.width)
+        return ops.concatenate(
             [
                 normal(seed, "fields", rows, (spec.lead_frames, *grid, fields)),
                 ops.tile(normal(seed, "numbers", rows, (1, 1, 1, numbers)), (1, spec.lead_frames, *grid, 1)),
             ],
             axis=-1,
-        )
-        return ops.concatenate(
-            [ops.zeros((rows, spec.context_frames, *grid, fields + numbers)), drawn], axis=1
         )

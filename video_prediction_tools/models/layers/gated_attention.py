@@ -6,6 +6,21 @@ import keras
 from keras import ops
 
 
+class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
+    """Keras' layer with strides of 1, whose bias has its gradient also in bfloat16.
+
+    Keras adds the bias by `tf.nn.bias_add`, whose gradient TensorFlow adds up in bfloat16 on CPUs: over the points of a
+    batch, half of it and more is lost. (Behind other convolutions oneDNN works it out, in float32.)
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Convolve."""
+        outputs = ops.depthwise_conv(
+            inputs, self.kernel, padding=self.padding, dilation_rate=self.dilation_rate
+        )
+        return outputs + self.bias
+
+
 class GatedAttention(keras.layers.Layer):
     """Attention as a product of two convolutions of large width, with a shortcut (Tan et al. 2022, arXiv 2211.12509).
 
@@ -27,8 +42,8 @@ class GatedAttention(keras.layers.Layer):
         """Make the layers, whose channels are those of the features."""
         filters = shape[-1]
         self.into = keras.layers.Conv2D(filters, 1, name="into")
-        self.local = keras.layers.DepthwiseConv2D(5, padding="same", name="local")
-        self.dilated = keras.layers.DepthwiseConv2D(7, padding="same", dilation_rate=3, name="dilated")
+        self.local = DepthwiseConv2D(5, padding="same", name="local")
+        self.dilated = DepthwiseConv2D(7, padding="same", dilation_rate=3, name="dilated")
         self.gates = keras.layers.Conv2D(2 * filters, 1, name="gates")
         self.out = keras.layers.Conv2D(filters, 1, name="out")
         self.built = True
@@ -72,7 +87,7 @@ class GatedAttentionBlock(keras.layers.Layer):
         channels = shape[-1]
         hidden = max(int(channels * self.mlp_ratio), 1)
         self.widening = keras.layers.Conv2D(hidden, 1, name="widening")
-        self.mixing = keras.layers.DepthwiseConv2D(3, padding="same", name="mixing")
+        self.mixing = DepthwiseConv2D(3, padding="same", name="mixing")
         self.narrowing = keras.layers.Conv2D(channels, 1, name="narrowing")
         self.scales = [
             self.add_weight(

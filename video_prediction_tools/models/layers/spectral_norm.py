@@ -39,12 +39,16 @@ class SpectralConv3D(keras.layers.Layer):
 
     def build(self, shape: Any) -> None:
         """Make kernel, bias and the first guess of u."""
-        self.kernel = self.add_weight(shape=(*self.kernel_size, shape[-1], self.filters), name="kernel")
+        # an estimate in bfloat16 would be too coarse: `call` casts, not Keras
+        self.kernel = self.add_weight(
+            shape=(*self.kernel_size, shape[-1], self.filters), autocast=False, name="kernel"
+        )
         self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
         self.direction = self.add_weight(
             shape=(self.filters, 1),
             initializer=keras.initializers.RandomNormal(stddev=1.0),
             trainable=False,
+            autocast=False,
             name="direction",
         )
 
@@ -66,12 +70,11 @@ class SpectralConv3D(keras.layers.Layer):
         self.direction.assign(self._power_iteration(self._matrix())[1])
 
     def _matrix(self) -> Any:
-        # a variable that a layer reads in its call would come in bfloat16 where that is the arithmetic
-        return ops.reshape(ops.convert_to_tensor(self.kernel.value), (-1, self.filters))
+        return ops.reshape(self.kernel, (-1, self.filters))
 
     def _power_iteration(self, matrix: Any) -> tuple[Any, Any]:
         matrix = ops.stop_gradient(matrix)
-        left = _unit(ops.matmul(matrix, ops.convert_to_tensor(self.direction.value)))
+        left = _unit(ops.matmul(matrix, self.direction))
         return left, _unit(ops.matmul(ops.transpose(matrix), left))
 
 
