@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from video_prediction_tools.errors import InputError
-from video_prediction_tools.models.hparams import CommonHparams, resolve
-from video_prediction_tools.models.optimizers import LearningRate, adam
+from video_prediction_tools.models import registry
+from video_prediction_tools.models.base import DataSpec
+from video_prediction_tools.models.optimizers import LearningRate
 from video_prediction_tools.models.schedules import inverse_sigmoid, inverse_sigmoid_ends, ramp
 
 
@@ -37,8 +38,9 @@ def test_one_cycle_equals_its_published_form():
 
 @pytest.mark.parametrize("value", ["3", "9,3", "3,3", "1,2,3"])
 def test_decay_steps_are_two(value):
+    hparams = registry.resolve_hparams("convLSTM", None, [f"decay_steps={value}"])
     with pytest.raises(InputError, match="decay_steps"):
-        adam(resolve(CommonHparams, None, [f"decay_steps={value}"]), 10)
+        registry.require_makeable("convLSTM", DataSpec(8, 8, ("2t",), (), 10, 2), hparams)
 
 
 def test_ramp():

@@ -37,6 +37,14 @@ def write(path, sequences, grid, forecaster=None, *, members=None, batch_size=10
     return path
 
 
+def test_members_that_the_disk_can_never_hold(sequences, grid, tmp_path):
+    with pytest.raises(
+        InputError, match=r"66 forecasts of 1000000000 members are 4.99e\+04 GB before .*fewer"
+    ):
+        write(tmp_path / "forecasts.nc", sequences, grid, members=10**9)
+    assert not list(tmp_path.iterdir())
+
+
 def test_sequences(sequences):
     """72 hours in the test split: init times from the 4th hour (2019-03-25 03 UTC) to the 69th."""
     assert len(sequences) == 66

@@ -7,7 +7,7 @@ from video_prediction_tools.datasets.prepared import open_prepared
 from video_prediction_tools.errors import StoppedEarly
 from video_prediction_tools.metadata.record import read_record
 from video_prediction_tools.training.checkpoints import best_file, last_file
-from video_prediction_tools.training.distribution import Cluster
+from video_prediction_tools.training.distribution import Cluster, make_strategy
 from video_prediction_tools.training.experiment import note_results, plan, recorded
 from video_prediction_tools.training.saved_model import load_forecaster
 
@@ -24,7 +24,7 @@ def train(model, prepared, directory, *settings, stop=None):
         directory, model, registry.resolve_hparams(model, None, settings), 1, open_prepared(prepared)
     )
     with recorded(planned, {}) as opened:
-        progress = loop.train(planned, Cluster(), stop)
+        progress = loop.train(planned, make_strategy(Cluster()), Cluster(), stop)
         note_results(opened, progress)
     return progress
 

@@ -12,7 +12,7 @@ from video_prediction_tools.datasets.prepared import open_prepared
 from video_prediction_tools.errors import StoppedEarly
 from video_prediction_tools.models import registry
 from video_prediction_tools.training.checkpoints import best_file, last_file
-from video_prediction_tools.training.distribution import Cluster
+from video_prediction_tools.training.distribution import Cluster, make_strategy
 from video_prediction_tools.training.experiment import note_results, plan, recorded
 
 # savp_vae and savp_gan are parts of savp, and as slow to trace
@@ -50,7 +50,7 @@ def train(prepared, directory, name, stop_after=None):
     hparams = registry.resolve_hparams(name, None, small(name))
     planned = plan(directory, name, hparams, 1, open_prepared(prepared))
     with recorded(planned, {}) as opened:
-        note_results(opened, loop.train(planned, Cluster(), Stop()))
+        note_results(opened, loop.train(planned, make_strategy(Cluster()), Cluster(), Stop()))
 
 
 def arrays(path):

@@ -1,9 +1,12 @@
 """The training loop: stopped and started again it gives the same weights bit for bit; what it logs."""
 
 import csv
+import json
 import os
+import shutil
 import signal
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +16,16 @@ from video_prediction_tools.datasets.prepared import open_prepared
 from video_prediction_tools.errors import Diverged, InputError, StoppedEarly
 from video_prediction_tools.metadata.record import read_record
 from video_prediction_tools.training.checkpoints import best_file, last_file, read_progress
-from video_prediction_tools.training.distribution import Cluster
-from video_prediction_tools.training.experiment import note_results, plan, recorded, require_same
+from video_prediction_tools.training.distribution import Cluster, make_strategy
+from video_prediction_tools.training.experiment import (
+    HPARAMS_NAME,
+    begun_hparams,
+    find_begun,
+    note_results,
+    plan,
+    recorded,
+    require_same,
+)
 from video_prediction_tools.training.saved_model import load_forecaster
 from video_prediction_tools.training.steps import Steps
 from video_prediction_tools.training.stop import StopRequest
@@ -56,7 +67,9 @@ def train(planned, stop=None):
     from video_prediction_tools.training import loop
 
     with recorded(planned, {}) as opened:
-        progress = loop.train(planned, Cluster(), StopAfter() if stop is None else stop)
+        progress = loop.train(
+            planned, make_strategy(Cluster()), Cluster(), StopAfter() if stop is None else stop
+        )
         note_results(opened, progress)
     return progress
 
@@ -186,11 +199,93 @@ def test_seed_decides(uninterrupted, prepared, tmp_path):
 
 def test_other_experiment_is_refused(uninterrupted, prepared):
     """Other hyper-parameters, or another seed, in a directory that has been begun."""
+    record = find_begun(uninterrupted, "convLSTM", 1)
+    assert record.state == "done"
+    require_same(experiment(prepared, uninterrupted), record)
     with pytest.raises(InputError, match="lr was 0.001, not 0.5"):
-        require_same(experiment(prepared, uninterrupted, "lr=0.5"))
+        require_same(experiment(prepared, uninterrupted, "lr=0.5"), record)
     with pytest.raises(InputError, match="begun with seed 1, not 2"):
-        require_same(experiment(prepared, uninterrupted, seed=2))
-    assert require_same(experiment(prepared, uninterrupted)).state == "done"
+        find_begun(uninterrupted, "convLSTM", 2)
+    with pytest.raises(InputError, match="begun with model convLSTM, not vae"):
+        find_begun(uninterrupted, "vae", 1)
+
+
+def test_without_its_record_a_training_is_not_gone_on_with(uninterrupted, tmp_path):
+    """Nobody knows which it is; and files that lie there are not replaced."""
+    shutil.copytree(uninterrupted, tmp_path / "model")
+    (tmp_path / "model" / "metadata.json").unlink()
+    with pytest.raises(InputError, match="holds model_hparams.json, but no metadata.json"):
+        find_begun(tmp_path / "model", "convLSTM", 1)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "training_log.csv").write_text("of something else")
+    with pytest.raises(InputError, match="holds training_log.csv, but no metadata.json"):
+        find_begun(tmp_path / "mine", "convLSTM", 1)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "job.out").write_text("harmless")
+    assert find_begun(tmp_path / "logs", "convLSTM", 1) is None
+
+
+def test_where_nothing_was_trained_another_may_begin(prepared, tmp_path, monkeypatch):
+    """After the advice to lower batch_size, for example."""
+
+    def exhausted(self, *inputs):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Steps, "train", exhausted)
+        with pytest.raises(InputError, match="lower batch_size"):
+            train(experiment(prepared, tmp_path / "model", "batch_size=7"))
+    record = find_begun(tmp_path / "model", "convLSTM", 2)
+    assert begun_hparams(tmp_path / "model", record) is None
+    planned = experiment(prepared, tmp_path / "model", "batch_size=5", "max_epochs=1", seed=2)
+    require_same(planned, record)
+    train(planned)
+    assert json.loads((tmp_path / "model" / HPARAMS_NAME).read_text())["batch_size"] == 5
+    record = find_begun(tmp_path / "model", "convLSTM", 2)
+    assert begun_hparams(tmp_path / "model", record) == tmp_path / "model" / HPARAMS_NAME
+
+
+@pytest.mark.parametrize("name", ["checkpoints/best/weights.npz", "training_log.csv"])
+def test_a_finished_training_that_is_not_whole_is_told(uninterrupted, prepared, tmp_path, name):
+    directory = tmp_path / "model"
+    shutil.copytree(uninterrupted, directory)
+    planned, record = experiment(prepared, directory), find_begun(directory, "convLSTM", 1)
+    require_same(planned, record)
+    (directory / name).write_bytes((directory / name).read_bytes()[:-1])
+    with pytest.raises(InputError, match=f"{name}: is not as it was written, though"):
+        require_same(planned, record)
+    (directory / name).unlink()
+    with pytest.raises(InputError, match=f"{name}: is not there any more, though"):
+        require_same(planned, record)
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("step")])
+def test_a_log_that_is_gone_begins_anew(uninterrupted, prepared, tmp_path, capsys, spoil):
+    """The weights are what counts, and are the same."""
+    planned = experiment(prepared, tmp_path / "model")
+    with pytest.raises(StoppedEarly):
+        train(planned, StopAfter(9))
+    spoil(tmp_path / "model" / "training_log.csv")
+    train(planned)
+    assert "up to step 10 are not there any more; the log begins anew" in capsys.readouterr().out
+    lines = (tmp_path / "model" / "training_log.csv").read_text().splitlines()
+    whole = (uninterrupted / "training_log.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines] == [whole[0].split(",")[:2], whole[-1].split(",")[:2]]
+    for key, array in arrays(last_file(uninterrupted)).items():
+        np.testing.assert_array_equal(arrays(last_file(tmp_path / "model"))[key], array)
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_told(prepared, tmp_path, capsys):
+    """As by the kernel, for want of memory: nothing else can say so."""
+    planned = experiment(prepared, tmp_path / "model", "max_epochs=1")
+    with pytest.raises(ZeroDivisionError), recorded(planned, {}) as opened:
+        raise ZeroDivisionError
+    opened.record.state, opened.record.message = "running", ""  # as a killed one leaves it
+    opened.save()
+    train(planned)
+    assert (
+        "was killed before it had saved a step after step 0; if memory was short" in capsys.readouterr().out
+    )
 
 
 def test_job_that_does_not_get_on(prepared, tmp_path, monkeypatch):
@@ -259,7 +354,9 @@ def test_loss_that_is_no_number(make_prepared, tmp_path):
         "batch_size=1",
         "max_epochs=1",
     )
-    with pytest.raises(Diverged, match="the loss is (nan|inf) at step .*checkpoints made before are kept"):
+    with pytest.raises(
+        Diverged, match="the loss is (nan|inf) at step .*last good checkpoint, of step [0-9]+, is kept"
+    ):
         train(planned)
     assert read_record(planned.directory).state == "failed"
     kept = arrays(last_file(planned.directory))
@@ -281,6 +378,52 @@ def test_gradient_that_is_no_number(prepared, tmp_path, monkeypatch):
         train(planned)
     assert read_progress(last_file(planned.directory)).step == 5
     assert all(np.isfinite(array).all() for array in arrays(last_file(planned.directory)).values())
+
+
+@pytest.fixture
+def _diverges_at_high_rates(monkeypatch):
+    """Let gradients be none from the sixth step on, at learning rates of 3e-4 and more."""
+    original = Steps._loss_and_gradient
+
+    def spoilt(self, number, frames, known, seed, step):
+        parts, gradients = original(self, number, frames, known, seed, step)
+        factor = tf.where(step < 5, 1.0, np.inf) if self.model.hparams.lr >= 3e-4 else 1.0
+        return parts, [gradient * factor for gradient in gradients]
+
+    monkeypatch.setattr(Steps, "_loss_and_gradient", spoilt)
+
+
+@pytest.mark.usefixtures("_diverges_at_high_rates")
+def test_one_more_attempt_with_a_lower_rate(prepared, tmp_path, capsys):
+    """From the last checkpoint (here of step 4), and the same if it is stopped and gone on with."""
+    settings = ["lr_schedule=constant", "batch_size=1", "max_epochs=1", "diverged_lr_factor=0.1"]
+    planned = experiment(prepared, tmp_path / "model", *settings)
+    with pytest.raises(StoppedEarly):
+        train(planned, StopAfter(3))
+    assert train(planned).finished == "all epochs done"
+    assert "going on once from step 4 with the learning rate times 0.1" in capsys.readouterr().out
+    assert read_progress(last_file(planned.directory)).lr_factor == 0.1
+    assert read_record(planned.directory).details["lr_factor"] == 0.1
+    with open(planned.directory / "training_log.csv", newline="") as file:
+        assert [float(row["learning_rate"]) for row in csv.DictReader(file)] == pytest.approx([1e-4])
+
+    again = experiment(prepared, tmp_path / "stopped", *settings)
+    with pytest.raises(StoppedEarly):
+        train(again, StopAfter(3))
+    with pytest.raises(StoppedEarly):
+        train(again, StopAfter(12))  # behind the divergence
+    train(again)
+    assert_same_training(planned.directory, again.directory)
+
+
+@pytest.mark.usefixtures("_diverges_at_high_rates")
+def test_one_more_attempt_from_the_beginning_and_no_third(prepared, tmp_path, capsys):
+    settings = ["lr_schedule=constant", "batch_size=1", "max_epochs=1", "diverged_lr_factor=0.5"]
+    with pytest.raises(
+        Diverged, match="gradient_norm is (nan|inf) at step 6; the last good checkpoint, of step 0"
+    ):
+        train(experiment(prepared, tmp_path / "model", *settings))
+    assert "going on once from step 0 with the learning rate times 0.5" in capsys.readouterr().out
 
 
 def test_not_enough_memory(prepared, tmp_path, monkeypatch):
@@ -392,14 +535,6 @@ def test_another_way_to_the_same_gradient(uninterrupted, prepared, tmp_path, set
     one, other = arrays(last_file(uninterrupted)), arrays(last_file(planned.directory))
     for key in one:
         np.testing.assert_allclose(other[key], one[key], atol=1e-5, err_msg=key)
-
-
-def test_a_batch_that_cannot_be_cut(prepared, tmp_path):
-    planned = experiment(prepared, tmp_path / "model", "gradient_accumulation=3")
-    with pytest.raises(
-        InputError, match="gradient_accumulation: 4 sequences of a device cannot be cut into 3"
-    ):
-        train(planned)
 
 
 def test_bfloat16(prepared, tmp_path):

@@ -13,7 +13,7 @@ from video_prediction_tools.datasets.prepared import open_prepared
 from video_prediction_tools.errors import InputError, StoppedEarly
 from video_prediction_tools.metadata.files import write_json
 from video_prediction_tools.training.checkpoints import Progress, best_file, save
-from video_prediction_tools.training.distribution import Cluster
+from video_prediction_tools.training.distribution import Cluster, make_strategy
 from video_prediction_tools.training.experiment import HPARAMS_NAME, SPEC_NAME, note_results, plan, recorded
 from video_prediction_tools.training.saved_model import load_forecaster, read_data_spec
 
@@ -44,7 +44,7 @@ def trained(prepared, tmp_path_factory):
         data,
     )
     with recorded(planned, {}) as opened:
-        note_results(opened, loop.train(planned, Cluster(), stop=None))
+        note_results(opened, loop.train(planned, make_strategy(Cluster()), Cluster(), stop=None))
     return planned.directory, data
 
 
@@ -158,7 +158,7 @@ def test_unfinished_training_is_refused(prepared, tmp_path):
         open_prepared(prepared),
     )
     with pytest.raises(StoppedEarly), recorded(planned, {}):
-        loop.train(planned, Cluster(), SimpleNamespace(name="test"))
+        loop.train(planned, make_strategy(Cluster()), Cluster(), SimpleNamespace(name="test"))
     with pytest.raises(InputError, match="unfinished step \\(state 'interrupted'\\)"):
         load_forecaster(planned.directory)
 

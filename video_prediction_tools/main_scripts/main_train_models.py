@@ -11,9 +11,10 @@ from video_prediction_tools.main_scripts.program import Parser, run, seed
 from video_prediction_tools.metadata.names import dataset_of
 from video_prediction_tools.models import registry
 from video_prediction_tools.progress import say
-from video_prediction_tools.training.distribution import find_cluster
+from video_prediction_tools.training.distribution import find_cluster, make_strategy
 from video_prediction_tools.training.experiment import (
-    HPARAMS_NAME,
+    begun_hparams,
+    find_begun,
     note_results,
     plan,
     recorded,
@@ -69,27 +70,35 @@ def main(options: argparse.Namespace) -> None:
         say("checking the inputs")
     data = open_prepared(options.input_dir)
     require_writable(options.output_dir)
-    # a template may change between two attempts, a training may not
-    begun = options.output_dir / HPARAMS_NAME
+    record = find_begun(options.output_dir, options.model, options.seed)
     hparams = registry.resolve_hparams(
         options.model,
-        options.model_hparams or (begun if begun.exists() else None),
+        # a template may change between two attempts, a training may not
+        options.model_hparams or begun_hparams(options.output_dir, record),
         options.set,
         dataset_of(data.name),
     )
     experiment = plan(options.output_dir, options.model, hparams, options.seed, data)
-    record = require_same(experiment)
-    if options.check:
-        say("all inputs are fine")
-    elif record and record.state == "done":
+    require_same(experiment, record)
+    if record and record.state == "done":
         say(f"this training is finished: {record.details['finished']}; nothing to do")
     else:
-        from video_prediction_tools.training.loop import train  # late: TensorFlow takes seconds
+        from video_prediction_tools.training.loop import (
+            require_trainable,
+            train,
+        )  # late: TensorFlow takes seconds
 
-        with recorded(experiment, arguments=vars(options)) if cluster.is_chief else nullcontext() as opened:
-            progress = train(experiment, cluster, stop)
-            if opened:
-                note_results(opened, progress)
+        strategy = make_strategy(cluster)
+        require_trainable(experiment, strategy)
+        if options.check:
+            say("all inputs are fine")
+        else:
+            with (
+                recorded(experiment, arguments=vars(options)) if cluster.is_chief else nullcontext() as opened
+            ):
+                progress = train(experiment, strategy, cluster, stop)
+                if opened:
+                    note_results(opened, progress)
     if cluster.is_chief:
         say(str(options.output_dir))
 

@@ -70,6 +70,7 @@ def raise_as_input_error(error: OSError, path: Path) -> None:
         errno.EFBIG: ("the file would pass the size limit", "raise the limit (ulimit -f) or write elsewhere"),
         errno.EACCES: ("cannot be written (permission denied)", "choose a directory that you may write to"),
         errno.EPERM: ("cannot be written (not permitted)", "choose a directory that you may write to"),
+        errno.ENOENT: ("cannot be made there", "choose a directory that you may write to"),
         errno.EROFS: ("lies on a read-only file system", "choose a directory that you may write to"),
         errno.ENOTDIR: ("a part of the path is a file, not a directory", "choose another path"),
         errno.EEXIST: ("a part of the path is a file, not a directory", "choose another path"),

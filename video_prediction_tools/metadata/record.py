@@ -22,6 +22,7 @@ from video_prediction_tools.metadata.files import only_writer, read_json, sha256
 FILE_NAME = "metadata.json"
 SCHEMA_VERSION = 1
 STATES = ("running", "done", "failed", "interrupted")
+KILLED = "ended without a word (killed, or the machine went down)"  # message of an attempt that could not write one
 _PACKAGES = (
     "video_prediction_tools",
     "tensorflow",
@@ -269,9 +270,7 @@ def _begin(
     if earlier:
         last = asdict(earlier.attempt())
         if last["state"] == "running":
-            last.update(
-                state="interrupted", message="ended without a word (killed, or the machine went down)"
-            )
+            last.update(state="interrupted", message=KILLED)
         record.attempts = [*earlier.attempts, last]
         record.outputs, record.details = earlier.outputs, earlier.details
     return record

@@ -74,6 +74,13 @@ class CommonHparams:
     warmup_steps: int = hparam(0, "steps over which the learning rate rises from 0", low=0, high=10_000_000)
     clip_norm: float = hparam(1.0, "largest global norm of the gradient; 0: not clipped", low=0.0)
     weight_decay: float = hparam(0.0, "decoupled weight decay (AdamW)", low=0.0, high=1.0)
+    diverged_lr_factor: float = hparam(
+        0.0,
+        "after a loss or gradient that is no number, go on once from the last checkpoint with the learning rate times "
+        "this; 0: stop",
+        low=0.0,
+        high=0.9,
+    )
     loss_fun: str = hparam(
         "mse", "loss of the forecast frames, on normalised values", choices=("mse", "mae", "huber")
     )
@@ -95,7 +102,10 @@ class CommonHparams:
         low=1,
         high=4096,
     )
-    xla: bool = hparam(False, "compile the gradient with XLA: a faster step, after minutes of compiling")
+    xla: bool = hparam(
+        False,
+        "compile the gradient with XLA: on GPUs a faster step, after minutes of compiling; on CPUs a slower one",
+    )
     mixed_precision: str = hparam("float32", "arithmetic of the layers", choices=("float32", "bfloat16"))
     ema_decay: float = hparam(
         0.0,

@@ -54,7 +54,7 @@ class MCNetHparams(CommonHparams):
     """Hyper-parameters of mcnet; names and defaults of the first four are the original's."""
 
     gf_dim: int = hparam(
-        64, "channels of the generator's first scale; the others have 2 and 4 times as many", low=1
+        64, "channels of the generator's first scale; the others have 2 and 4 times as many", low=1, high=4096
     )
     df_dim: int = hparam(64, "channels of the discriminator's first layer", low=1, high=4096)
     alpha: float = hparam(1.0, "weight of the image loss", low=0.0, high=1e6)

@@ -7,7 +7,6 @@ import keras
 from keras import ops
 
 from video_prediction_tools.models.hparams import CommonHparams
-from video_prediction_tools.models.schedules import require_two_steps
 
 ONE_CYCLE_RISE = 0.3  # share of the steps over which the rate of a one-cycle schedule rises
 ONE_CYCLE_START = 1 / 25  # its first rate, as a share of the highest one
@@ -76,12 +75,7 @@ def adam(
     beta_1: float = 0.9,
     beta_2: float = 0.999,
 ) -> keras.optimizers.Optimizer:
-    """Return Adam (Kingma & Ba 2015), with decoupled weight decay (Loshchilov & Hutter 2019) where asked for.
-
-    Raises:
-        InputError: `decay_steps` are not two steps in their order.
-    """
-    require_two_steps("decay_steps", hparams.decay_steps)
+    """Return Adam (Kingma & Ba 2015), with decoupled weight decay (Loshchilov & Hutter 2019) where asked for."""
     decay = tuple(hparams.decay_steps)
     rate = LearningRate(
         hparams.lr_schedule, hparams.lr, hparams.end_lr, hparams.warmup_steps, total_steps, decay or None

@@ -67,6 +67,15 @@ def resolve_hparams(
     return resolve(hparams, path if path is not None else hparams_template(name, dataset), overrides)
 
 
+def require_makeable(name: str, spec: "DataSpec", hparams: CommonHparams) -> None:
+    """Check all that a model checks of its hyper-parameters and the data, without making weights.
+
+    Raises:
+        InputError: they do not fit together.
+    """
+    model_class(name)(spec, hparams)
+
+
 def create(name: str, spec: "DataSpec", hparams: CommonHparams) -> "VideoPredictionModel":
     """Return a new model with its weights made."""
     model = model_class(name)(spec, hparams)

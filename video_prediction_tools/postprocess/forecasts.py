@@ -6,6 +6,7 @@ alone. Separate sequences (Moving MNIST) have sequence, lead_frame, [member,] y,
 with all context frames in place of ``<variable>_init``.
 """
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from video_prediction_tools.postprocess.layout import EPOCH, FRAMES, ON_EARTH, A
 from video_prediction_tools.postprocess.sequences import HOUR, Batch, Sequences
 from video_prediction_tools.progress import progress
 
+_COMPRESSED_AT_MOST = 3.0  # times
 _REMEDY = "delete it and run the step 'postprocess' again"
 _VALID_TIME = Axis(
     "valid_time",
@@ -112,6 +114,7 @@ def write_forecasts(
     Raises:
         InputError: a forecast is not finite, or no space is left.
     """
+    _require_room(path, sequences, grid, members)
     with (
         whole_file(path) as temporary,
         netcdf_errors_as_os_errors(temporary),
@@ -134,6 +137,20 @@ def write_forecasts(
                         file[f"{name}_init"][rows] = context[:, -1, ..., channel]
                 start += len(frames)
                 advance(len(frames))
+
+
+def _require_room(path: Path, sequences: Sequences, grid: Grid, members: int | None) -> None:
+    """Refuse what can never be written, before hours are spent on it."""
+    fields = len(sequences) * sequences.lead_frames * (members or 1) * len(grid.variables)
+    needed = 4 * fields * len(grid.lat) * len(grid.lon) / 1e9
+    free = shutil.disk_usage(path.parent).free / 1e9
+    if needed > _COMPRESSED_AT_MOST * free:
+        raise InputError(
+            path,
+            f"{len(sequences)} forecasts of {members or 1} members are {needed:.3g} GB before compression, "
+            f"{free:.3g} GB are free there",
+            "ask for fewer members (--num_stochastic_samples) or start times (--stride), or free some space",
+        )
 
 
 def _seeds(seed: int, member: int, times: np.ndarray) -> np.ndarray:

@@ -33,6 +33,7 @@ class Progress:
         validations_since_best: for early stopping.
         loss_sum, loss_count: train losses since the last line of the log.
         log_bytes: length of training_log.csv.
+        lr_factor: of the learning rate, below 1 after a divergence (hyper-parameter `diverged_lr_factor`).
         finished: why the training has ended; empty: it has not.
     """
 
@@ -44,6 +45,7 @@ class Progress:
     loss_sum: float = 0.0
     loss_count: int = 0
     log_bytes: int = 0
+    lr_factor: float = 1.0
     finished: str = ""
 
 
@@ -116,7 +118,8 @@ def restore(path: Path, groups: Mapping[str, Sequence[Any]]) -> Progress:
                 raise OtherVariables(
                     path,
                     f"was made by another version of the model (its {group} has other variables)",
-                    "use the version of AMBS that metadata.json names, or train anew in another directory",
+                    "use the version of AMBS and the hyper-parameters that it was made with, or train anew in another "
+                    "directory",
                 )
             named = _named(group, variables)
             arrays = {name: reader.array(_key(group, name)) for name in named}
@@ -136,9 +139,8 @@ class _Reader:
             self.file = np.load(self.path, allow_pickle=False)
             header = json.loads(self.array(_HEADER).tobytes())
             self.shapes = header["shapes"]
-            self.progress = Progress(
-                **{field.name: header["progress"][field.name] for field in fields(Progress)}
-            )
+            noted = {"lr_factor": 1.0, **header["progress"]}  # those of earlier versions do not have it
+            self.progress = Progress(**{field.name: noted[field.name] for field in fields(Progress)})
         except FileNotFoundError:
             raise InputError(
                 self.path, "does not exist", "let the step 'train' get as far as a validation"

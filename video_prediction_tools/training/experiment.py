@@ -14,7 +14,15 @@ from video_prediction_tools.datasets.prepared import PreparedData
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import raise_as_input_error, read_json, write_json
 from video_prediction_tools.metadata.names import step_that_makes
-from video_prediction_tools.metadata.record import OpenRecord, Record, arguments_of, find_record, running
+from video_prediction_tools.metadata.record import (
+    KILLED,
+    OpenRecord,
+    Record,
+    arguments_of,
+    find_record,
+    running,
+)
+from video_prediction_tools.progress import say
 from video_prediction_tools.training.checkpoints import Progress, best_file, last_file, read_progress
 from video_prediction_tools.training.log import LOG_NAME
 
@@ -135,29 +143,72 @@ def require_writable(directory: Path) -> None:
         raise
 
 
-def require_same(experiment: Experiment) -> Record | None:
-    """Check that a directory was begun with this very experiment; return its record, if there is one.
+def find_begun(directory: Path, model: str, seed: int) -> Record | None:
+    """Return the record of a directory in which this training was begun; None where there is nothing of a training.
 
     Raises:
-        InputError: it holds another experiment, or something else.
+        InputError: it holds the training of another model or seed, or something else.
     """
-    directory = experiment.directory
+    directory = Path(directory)
     record = find_record(directory)
     if record is None:
+        ours = (HPARAMS_NAME, SPEC_NAME, LOG_NAME, "checkpoints")
+        for name in ours:
+            if (directory / name).exists():
+                what = f"holds {name}, but no metadata.json that says of which training"
+                raise InputError(f"--output_dir {directory}", what, "give a new directory, or copy it back")
         return None
     if record.kind != KIND:
         raise InputError(
             directory, f"holds data of the kind '{record.kind}', not '{KIND}'", "give another directory"
         )
-    if not (directory / SPEC_NAME).exists():
-        return record  # an attempt that ended before it wrote anything
-    was, now = record.details, {"model": experiment.model, "seed": experiment.seed}
-    for key, value in now.items():
-        if was.get(key) != value:
-            raise InputError(directory, f"was begun with {key} {was.get(key)}, not {value}", _ELSEWHERE)
-    _compare(directory / SPEC_NAME, experiment.data_spec(), "data")
-    _compare(directory / HPARAMS_NAME, dataclasses.asdict(experiment.hparams), "hyper-parameters")
+    for key, value in {"model": model, "seed": seed}.items():
+        if _is_trained(directory, record) and record.details.get(key) != value:
+            was = record.details.get(key)
+            raise InputError(directory, f"was begun with {key} {was}, not {value}", _ELSEWHERE)
     return record
+
+
+def begun_hparams(directory: Path, record: Record | None) -> Path | None:
+    """Return the file of the hyper-parameters with which a training has got somewhere."""
+    return Path(directory) / HPARAMS_NAME if record and _is_trained(directory, record) else None
+
+
+def require_same(experiment: Experiment, record: Record | None) -> None:
+    """Check that a directory was begun with this very experiment, if a training has got somewhere in it.
+
+    Arguments:
+        record: see `find_begun`.
+
+    Raises:
+        InputError: it holds another experiment, or what a training has left there is damaged.
+    """
+    directory = experiment.directory
+    if record is None or not _is_trained(directory, record):
+        return
+    _compare(directory / SPEC_NAME, experiment.data_spec(), "data")
+    defaults = dataclasses.asdict(
+        type(experiment.hparams)()
+    )  # of those that were not there yet in earlier versions
+    _compare(
+        directory / HPARAMS_NAME,
+        dataclasses.asdict(experiment.hparams),
+        "hyper-parameters",
+        defaults=defaults,
+    )
+    if record.state == "done":
+        opened = OpenRecord(directory, record)
+        for name in record.outputs:
+            if not opened.is_whole(directory / name):
+                what = (
+                    "is not there any more" if not (directory / name).exists() else "is not as it was written"
+                )
+                remedy = "copy it back from a backup, or train anew in another directory"
+                raise InputError(directory / name, f"{what}, though this training is finished", remedy)
+
+
+def _is_trained(directory: Path, record: Record) -> bool:
+    return record.state == "done" or last_file(directory).exists()
 
 
 @contextmanager
@@ -183,7 +234,7 @@ def recorded(experiment: Experiment, arguments: Mapping[str, Any]) -> Iterator[O
         opened.record.details.update(model=experiment.model, seed=experiment.seed, data_name=data.name)
         _note_run(opened.record, directory)
         opened.save()
-        if not (directory / SPEC_NAME).exists():
+        if not last_file(directory).exists():  # nothing is trained with others yet
             write_json(directory / HPARAMS_NAME, dataclasses.asdict(experiment.hparams))
             write_json(directory / SPEC_NAME, experiment.data_spec())
         yield opened
@@ -200,6 +251,11 @@ def _note_run(record: Record, directory: Path) -> None:
     job = os.environ.get("SLURM_ARRAY_JOB_ID") or os.environ.get("SLURM_JOB_ID", "")
     run = {"job": job, "first_step": last.step if last else 0}
     runs = record.details.setdefault("runs", [])
+    if record.attempts and record.attempts[-1]["message"] == KILLED and runs[-1:] == [run]:
+        say(
+            f"note: the run before was killed before it had saved a step after step {run['first_step']}; if memory was "
+            "short, lower batch_size or raise gradient_accumulation"
+        )
     runs.append(run)
     if job and runs[-1 - _RUNS_IN_VAIN :] == [run] * (1 + _RUNS_IN_VAIN):
         raise InputError(
@@ -216,6 +272,7 @@ def note_results(opened: OpenRecord, progress: Progress) -> None:
         best_val_loss=progress.best_val_loss,
         last_step=progress.step,
         seconds=round(progress.seconds, 1),
+        lr_factor=progress.lr_factor,
         finished=progress.finished,
     )
     directory = opened.directory
@@ -229,10 +286,14 @@ def note_results(opened: OpenRecord, progress: Progress) -> None:
         opened.add_output(path)
 
 
-def _compare(path: Path, now: Mapping[str, Any], what: str) -> None:
-    was = read_json(path, _ELSEWHERE)
+def _compare(
+    path: Path, now: Mapping[str, Any], what: str, defaults: Mapping[str, Any] | None = None
+) -> None:
+    remedy = "copy it back from a backup, or train anew in another directory"
+    was = read_json(path, remedy)
     if not isinstance(was, dict):
-        raise InputError(path, "is damaged", _ELSEWHERE)
+        raise InputError(path, "is damaged", remedy)
+    was = {**(defaults or {}), **was}
     changed = [key for key in {**was, **now} if was.get(key) != now.get(key)]
     if changed:
         key = changed[0]

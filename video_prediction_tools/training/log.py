@@ -1,9 +1,13 @@
 """What a training leaves to look at: training_log.csv, and the same curves for TensorBoard."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from video_prediction_tools.metadata.files import raise_as_input_error
+from video_prediction_tools.progress import say
 
 COLUMNS = ("step", "epoch", "train_loss", "val_loss", "learning_rate", "sequences_per_second")
 LOG_NAME = "training_log.csv"
@@ -24,12 +28,15 @@ class TrainingLog:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         self.path = Path(directory) / LOG_NAME
-        if length:
-            with open(self.path, "r+b") as file:
-                file.truncate(length)
-            self.length = length
-        else:
+        self.length = min(length, self.path.stat().st_size if self.path.exists() else 0)
+        if self.length < length:
+            say(
+                f"note: the lines of {self.path} up to step {step} are not there any more; the log begins anew"
+            )
             self.length = 0
+        if self.length:
+            self._cut()
+        else:
             self._write(",".join(COLUMNS), "wb")
         # TensorBoard's own writer: TensorFlow's cannot say that the run begins anew from a step
         self.events = EventFileWriter(str(Path(directory) / "tensorboard"))
@@ -76,16 +83,25 @@ class TrainingLog:
         """Write what is left for TensorBoard."""
         self.events.close()
 
+    def _cut(self) -> None:
+        with self._opened("r+b") as file:
+            file.truncate(self.length)
+
     def _write(self, line: str, mode: str) -> None:
+        with self._opened(mode) as file:
+            file.write(line.encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.length += len(line) + 1
+
+    @contextmanager
+    def _opened(self, mode: str) -> Iterator[BinaryIO]:
         try:
             with open(self.path, mode) as file:
-                file.write(line.encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+                yield file
         except OSError as error:
             raise_as_input_error(error, self.path)
             raise
-        self.length += len(line) + 1
 
     def _add_scalars(self, step: int, values: dict[str, float]) -> None:
         import time

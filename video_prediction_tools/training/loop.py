@@ -1,7 +1,10 @@
 """The training loop: one for all models, on one device or many; killed at any step, it goes on exactly."""
 
+import dataclasses
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -12,8 +15,15 @@ from video_prediction_tools.models import registry
 from video_prediction_tools.models.base import DataSpec
 from video_prediction_tools.progress import progress, say
 from video_prediction_tools.training.arithmetic import layer_arithmetic
-from video_prediction_tools.training.checkpoints import Progress, best_file, last_file, restore, save
-from video_prediction_tools.training.distribution import Cluster, make_strategy, require_shareable
+from video_prediction_tools.training.checkpoints import (
+    Progress,
+    best_file,
+    last_file,
+    read_progress,
+    restore,
+    save,
+)
+from video_prediction_tools.training.distribution import Cluster, require_shareable
 from video_prediction_tools.training.experiment import Experiment
 from video_prediction_tools.training.feed import Feed, training_feed, validation_batches, validation_feed
 from video_prediction_tools.training.log import TrainingLog
@@ -21,11 +31,13 @@ from video_prediction_tools.training.steps import Steps
 from video_prediction_tools.training.stop import StopRequest
 
 LINE_EVERY = 50  # steps between two lines of training_log.csv within an epoch
-_DIVERGED = "try a smaller lr or clip_norm in another directory; the checkpoints made before are kept"
+_DIVERGED = "try a smaller lr or clip_norm in another directory, or there diverged_lr_factor=0.1"
 _LOOK_EVERY = 10  # steps between two looks at the losses: to look is to wait for the device
 
 
-def train(experiment: Experiment, cluster: Cluster, stop: StopRequest) -> Progress:
+def train(
+    experiment: Experiment, strategy: tf.distribute.Strategy, cluster: Cluster, stop: StopRequest
+) -> Progress:
     """Train until the end, from wherever an earlier attempt has got to.
 
     Returns:
@@ -36,20 +48,42 @@ def train(experiment: Experiment, cluster: Cluster, stop: StopRequest) -> Progre
         Diverged: a loss or a gradient is no number any more.
         InputError: damaged data or checkpoint, no space left, not enough memory.
     """
-    strategy = make_strategy(cluster)
     keras.utils.set_random_seed(experiment.seed)
-    with layer_arithmetic(experiment.hparams.mixed_precision):
+    with layer_arithmetic(experiment.hparams.mixed_precision), _memory_errors_as_input_errors(experiment):
         trainer = _Trainer(experiment, strategy, cluster, stop)
         try:
             return trainer.run()
-        except tf.errors.ResourceExhaustedError as error:
-            raise InputError(
-                "training",
-                f"not enough memory for {experiment.model} with batch_size {experiment.hparams.batch_size}",
-                "lower batch_size, or raise gradient_accumulation (the same training, a part of the batch at a time)",
-            ) from error
         finally:
             trainer.close()
+
+
+def require_trainable(experiment: Experiment, strategy: tf.distribute.Strategy) -> None:
+    """Check what only the model and the devices know of the hyper-parameters; nothing is made.
+
+    Raises:
+        InputError: they do not fit together.
+    """
+    hparams = experiment.hparams
+    require_shareable(hparams.batch_size, strategy.num_replicas_in_sync, hparams.gradient_accumulation)
+    with strategy.scope():
+        registry.require_makeable(experiment.model, data_spec(experiment), hparams)
+
+
+@contextmanager
+def _memory_errors_as_input_errors(experiment: Experiment) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, (tf.errors.ResourceExhaustedError, MemoryError)):
+            cause = cause.__cause__ or cause.__context__  # Keras and TensorFlow wrap errors of a layer
+        if cause is None:
+            raise
+        raise InputError(
+            "training",
+            f"not enough memory for {experiment.model} with batch_size {experiment.hparams.batch_size}",
+            "lower batch_size, or raise gradient_accumulation (the same training in pieces), or make the model smaller",
+        ) from error
 
 
 def data_spec(experiment: Experiment) -> DataSpec:
@@ -71,50 +105,85 @@ class _Trainer:
     ):
         self.experiment, self.strategy, self.cluster, self.stop = experiment, strategy, cluster, stop
         self.hparams, self.batch_size = experiment.hparams, experiment.hparams.batch_size
-        require_shareable(
-            self.batch_size, strategy.num_replicas_in_sync, experiment.hparams.gradient_accumulation
-        )
         self.training, self.validation = (experiment.data.sequences(split) for split in ("train", "val"))
         self.total_steps = self.hparams.max_steps or -(
             -self.hparams.max_epochs * len(self.training) // self.batch_size
         )
-        with strategy.scope():
-            model = registry.create(experiment.model, data_spec(experiment), self.hparams)
+        self.log: TrainingLog | None = None
+        self.validation_feed: Feed | None = None
+        self._begin(read_progress(last_file(experiment.directory)) or Progress())
+        if self.hparams.diverged_lr_factor and not self.state.step:
+            self._save_last()  # to begin anew from
+
+    def _begin(self, progress: Progress) -> None:
+        """Make the model, as the last checkpoint has it where there is one, and all that belongs to this attempt."""
+        factor = progress.lr_factor
+        hparams = dataclasses.replace(
+            self.hparams, lr=factor * self.hparams.lr, end_lr=factor * self.hparams.end_lr
+        )
+        experiment, path = self.experiment, last_file(self.experiment.directory)
+        with self.strategy.scope():
+            model = registry.create(experiment.model, data_spec(experiment), hparams)
             self.steps = Steps(
                 model,
                 experiment.normalisation,
                 experiment.data.region,
                 experiment.seed,
                 self.total_steps,
-                strategy,
+                self.strategy,
             )
-        self.state = self._restored()
-        self.log = (
-            TrainingLog(experiment.directory, self.state.log_bytes, self.state.step)
-            if cluster.is_chief
-            else None
-        )
-        self.validation_feed: Feed | None = None
+        self.state = restore(path, self.steps.variables()) if path.exists() else progress
+        self.state.lr_factor = factor
+        self.close()
+        if self.cluster.is_chief:
+            self.log = TrainingLog(experiment.directory, self.state.log_bytes, self.state.step)
         self.unseen: list[dict[str, Any]] = []  # losses of the latest steps, still on the device
         self.parts: dict[str, float] = {}
         self.seconds_before = self.state.seconds
         self.begun_at = self.saved_at = time.monotonic()
         self._begin_line()
 
-    def _restored(self) -> Progress:
-        path = last_file(self.experiment.directory)
-        return restore(path, self.steps.variables()) if path.exists() else Progress()
-
     def close(self) -> None:
         if self.log:
             self.log.close()
 
     def run(self) -> Progress:
-        state = self.state
         self._introduce()
         if not self.steps.phases:
             self._end_without_steps()
-            return state
+            return self.state
+        try:
+            self._take_steps()
+        except Diverged as error:
+            if not self.hparams.diverged_lr_factor or self.state.lr_factor < 1.0:
+                raise
+            self._begin_with_lower_rate(error)
+            self._take_steps()
+        self._say(
+            f"training ended: {self.state.finished}; lowest validation loss {self.state.best_val_loss:.6g} at step "
+            f"{self.state.best_step}"
+        )
+        return self.state
+
+    def _begin_with_lower_rate(self, error: Diverged) -> None:
+        """Go back to the last checkpoint, for a second attempt with a lower learning rate."""
+        before = read_progress(last_file(self.experiment.directory)) or Progress()
+        before.lr_factor = self.hparams.diverged_lr_factor
+        self._say(f"{error}")
+        self._say(
+            f"going on once from step {before.step} with the learning rate times {before.lr_factor:g} "
+            "(hyper-parameter diverged_lr_factor)"
+        )
+        self._begin(before)
+        self._save_last()  # whoever goes on from here goes on with this rate
+
+    def _take_steps(self) -> None:
+        """Train to the end.
+
+        Raises:
+            StoppedEarly, Diverged: see `train`.
+        """
+        state = self.state
         feed = training_feed(self.training, self.strategy, self.batch_size, self.experiment.seed, state.step)
         compiled = False
         with progress(
@@ -149,11 +218,6 @@ class _Trainer:
                         f"{self.stop.name or 'a signal'} came; step {state.step} of {self.total_steps} "
                         "is saved, start again to go on"
                     )
-        self._say(
-            f"training ended: {state.finished}; lowest validation loss {state.best_val_loss:.6g} at step "
-            f"{state.best_step}"
-        )
-        return state
 
     def _end_without_steps(self) -> None:
         """Validate and save a model that has nothing to train."""
@@ -225,11 +289,20 @@ class _Trainer:
             # the gradient may be none where the loss still is a number
             for name, value in losses.items():
                 if not math.isfinite(float(value)):
-                    raise Diverged(f"the {name} is {float(value)} at step {number}; {_DIVERGED}")
+                    raise self._diverged(f"{name} is {float(value)}", number)
             state.loss_sum, state.loss_count = state.loss_sum + loss, state.loss_count + 1
         if self.unseen:
             self.parts = {name: float(value) for name, value in self.unseen[-1].items() if name != "loss"}
         self.unseen = []
+
+    def _diverged(self, what: str, step: int) -> Diverged:
+        last = read_progress(last_file(self.experiment.directory))
+        kept = (
+            f"the last good checkpoint, of step {last.step}, is kept"
+            if last
+            else "no checkpoint was made before"
+        )
+        return Diverged(f"the {what} at step {step}; {kept}; {_DIVERGED}")
 
     def _end_epoch(self, at_end: bool) -> None:
         state, every = self.state, self.hparams.validate_every
@@ -272,7 +345,7 @@ class _Trainer:
         loss = sum(size * float(one) for size, one in zip(sizes, losses, strict=True)) / sum(sizes)
         state = self.state
         if not math.isfinite(loss):
-            raise Diverged(f"the validation loss is {loss} at step {state.step}; {_DIVERGED}")
+            raise self._diverged(f"validation loss is {loss}", state.step)
         state.validations_since_best += 1
         if loss < state.best_val_loss:
             state.best_val_loss, state.best_step, state.validations_since_best = loss, state.step, 0
