@@ -83,10 +83,8 @@ def main(options: argparse.Namespace) -> None:
     if record and record.state == "done":
         say(f"this training is finished: {record.details['finished']}; nothing to do")
     else:
-        from video_prediction_tools.training.loop import (
-            require_trainable,
-            train,
-        )  # late: TensorFlow takes seconds
+        # late: TensorFlow takes seconds
+        from video_prediction_tools.training.loop import require_trainable, train
 
         strategy = make_strategy(cluster)
         require_trainable(experiment, strategy)
