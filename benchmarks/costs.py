@@ -27,9 +27,14 @@ def add(results: Path, model: str, seconds: float) -> None:
     write_json(results / FILE, {**found, "models": dict(sorted(models.items()))})
 
 
+def measured_on(results: Path) -> str:
+    """Return the kind of processor."""
+    return contents(results)["processor"]
+
+
 def require_same_processor(results: Path) -> None:
     """Stop where the costs there were measured on another kind of processor than this."""
-    noted = contents(results)["processor"]
+    noted = measured_on(results)
     if noted != processor():
         sys.exit(
             f"{results / FILE}: measured on {noted}, this is {processor()}, so that more models cannot be set beside "

@@ -136,6 +136,12 @@ def training_rows(directory: Path, runs: Mapping[str, list[Run]]) -> list[tuple[
     return rows
 
 
+def given(directory: Path, runs: Mapping[str, list[Run]]) -> str:
+    """Return the section that says what each model was given."""
+    said = f"Steps were timed on two cores of: {costs.measured_on(directory)}."
+    return f"### What each was given\n\n{said}\n\n{table(training_rows(directory, runs))}"
+
+
 def sequences_seen(run: Run) -> int:
     """Return how many sequences a training has seen."""
     return run.summary["steps"] * run.summary["sequences a step"]
@@ -150,7 +156,7 @@ def weather(directory: Path) -> str:
         ("crps", "crps [K]; only of models with members (their baselines' is their mae)"),
         ("spectral_ratio", "spectral_ratio (1: all small scales are there)"),
     )]  # fmt: skip
-    return "\n\n".join([f"### What each was given\n\n{table(training_rows(directory, runs))}", *parts])
+    return "\n\n".join([given(directory, runs), *parts])
 
 
 def digit_rows(runs: Mapping[str, list[Run]]) -> list[tuple[str, ...]]:
@@ -188,7 +194,7 @@ def digits(directory: Path) -> str:
         for metric in ("mse", "ssim")
     ]
     return "\n\n".join([
-        f"### What each was given\n\n{table(training_rows(directory, runs))}",
+        given(directory, runs),
         f"### All lead frames, beside published figures\n\n{table(digit_rows(runs))}",
         *parts,
     ])  # fmt: skip

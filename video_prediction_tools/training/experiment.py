@@ -30,6 +30,7 @@ KIND = "model"
 HPARAMS_NAME = "model_hparams.json"
 SPEC_NAME = "data_spec.json"
 _RUNS_IN_VAIN = 2  # of a job; then it is not begun once more
+_COPY_BACK = "copy it back from a backup, or train anew in another directory"
 _ELSEWHERE = "train in another directory, or use what this one was begun with"
 
 
@@ -187,9 +188,8 @@ def require_same(experiment: Experiment, record: Record | None) -> None:
     if record is None or not _is_trained(directory, record):
         return
     _compare(directory / SPEC_NAME, experiment.data_spec(), "data")
-    defaults = dataclasses.asdict(
-        type(experiment.hparams)()
-    )  # of those that were not there yet in earlier versions
+    # hyper-parameters that an earlier version did not have yet
+    defaults = dataclasses.asdict(type(experiment.hparams)())
     _compare(
         directory / HPARAMS_NAME,
         dataclasses.asdict(experiment.hparams),
@@ -198,13 +198,10 @@ def require_same(experiment: Experiment, record: Record | None) -> None:
     )
     if record.state == "done":
         opened = OpenRecord(directory, record)
-        for name in record.outputs:
-            if not opened.is_whole(directory / name):
-                what = (
-                    "is not there any more" if not (directory / name).exists() else "is not as it was written"
-                )
-                remedy = "copy it back from a backup, or train anew in another directory"
-                raise InputError(directory / name, f"{what}, though this training is finished", remedy)
+        for path in (directory / name for name in record.outputs):
+            if not opened.is_whole(path):
+                what = "is not as it was written" if path.exists() else "is not there any more"
+                raise InputError(path, f"{what}, though this training is finished", _COPY_BACK)
 
 
 def _is_trained(directory: Path, record: Record) -> bool:
@@ -289,10 +286,9 @@ def note_results(opened: OpenRecord, progress: Progress) -> None:
 def _compare(
     path: Path, now: Mapping[str, Any], what: str, defaults: Mapping[str, Any] | None = None
 ) -> None:
-    remedy = "copy it back from a backup, or train anew in another directory"
-    was = read_json(path, remedy)
+    was = read_json(path, _COPY_BACK)
     if not isinstance(was, dict):
-        raise InputError(path, "is damaged", remedy)
+        raise InputError(path, "is damaged", _COPY_BACK)
     was = {**(defaults or {}), **was}
     changed = [key for key in {**was, **now} if was.get(key) != now.get(key)]
     if changed:
