@@ -91,8 +91,8 @@ if sys.argv[4] == "mirrored":  # two replicas in one process, as two GPUs would 
     import tensorflow as tf
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    from video_prediction_tools.training import loop
-    loop.make_strategy = lambda cluster: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    from video_prediction_tools.training import distribution
+    distribution.make_strategy = lambda cluster: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 from video_prediction_tools.main_scripts import main_train_models
 from video_prediction_tools.main_scripts.program import run
 sys.exit(run(main_train_models.main, main_train_models.build_parser(), [
