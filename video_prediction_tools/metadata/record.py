@@ -108,9 +108,12 @@ class OpenRecord:
 
     def is_complete(self) -> bool:
         """Say whether the step ended well and all its outputs are there as they were written."""
-        return self.record.state == "done" and all(
-            self.is_whole(self.directory / name) for name in self.record.outputs
-        )
+        return self.record.state == "done" and next(self.spoilt(), None) is None
+
+    def spoilt(self) -> Iterator[Path]:
+        """Yield the noted files that are not there any more as they were written."""
+        paths = (self.directory / name for name in self.record.outputs)
+        return (path for path in paths if not self.is_whole(path))
 
     def save(self) -> None:
         """Write metadata.json now, so that a killed run is taken up from here."""

@@ -197,11 +197,9 @@ def require_same(experiment: Experiment, record: Record | None) -> None:
         defaults=defaults,
     )
     if record.state == "done":
-        opened = OpenRecord(directory, record)
-        for path in (directory / name for name in record.outputs):
-            if not opened.is_whole(path):
-                what = "is not as it was written" if path.exists() else "is not there any more"
-                raise InputError(path, f"{what}, though this training is finished", _COPY_BACK)
+        for path in OpenRecord(directory, record).spoilt():
+            what = "is not as it was written" if path.exists() else "is not there any more"
+            raise InputError(path, f"{what}, though this training is finished", _COPY_BACK)
 
 
 def _is_trained(directory: Path, record: Record) -> bool:
