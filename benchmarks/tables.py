@@ -154,6 +154,7 @@ def weather(directory: Path) -> str:
         ("mse", "mse [K\u00b2]; of ensembles that of the mean of their members"),
         ("acc", "acc"),
         ("crps", "crps [K]; only of models with members (their baselines' is their mae)"),
+        ("spread_skill", "spread_skill (1: the members' spread is that of their mean's errors; below 1: too narrow)"),
         ("spectral_ratio", "spectral_ratio (1: all small scales are there)"),
     )]  # fmt: skip
     return "\n\n".join([given(directory, runs), *parts])

@@ -8,6 +8,7 @@ import pytest
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.names import hparams_template
 from video_prediction_tools.models import registry
+from video_prediction_tools.models.base import DataSpec
 from video_prediction_tools.models.hparams import CommonHparams, hparam, resolve
 
 
@@ -75,6 +76,23 @@ def test_every_model_has_templates_that_resolve():
         for dataset in ("era5", "moving_mnist"):
             assert hparams_template(name, dataset).is_file()
             assert registry.resolve_hparams(name, None, dataset=dataset).context_frames == 10
+
+
+def test_values_of_the_original_are_hyper_parameters_of_ours():
+    originals = sorted(hparams_template("savp", "era5").parents[2].glob("*/*/original_hparams.json"))
+    assert len(originals) == 8
+    for path in originals:
+        assert registry.resolve_hparams(path.parent.name, path).context_frames in (10, 12)
+
+
+@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize(("dataset", "sequences"), [("era5", 512), ("moving_mnist", 10_000)])
+def test_schedules_of_the_templates_fit_their_trainings(name, dataset, sequences):
+    """A month of hours, and the number of digits' sequences that is the default."""
+    hparams = registry.resolve_hparams(name, None, dataset=dataset)
+    model = registry.create(name, DataSpec(16, 16, ("x",), (), 10, 10), hparams)
+    steps = hparams.max_epochs * -(-sequences // hparams.batch_size)
+    assert model.schedules_end() == 0 or steps / 4 < model.schedules_end() < steps * 0.9
 
 
 def test_unknown_model():

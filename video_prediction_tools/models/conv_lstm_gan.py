@@ -6,9 +6,10 @@ context with the true or with the forecast lead frames. With w = `recon_weight` 
     L      = w L_forecast(x, x') + (1 - w) L_GAN,   L_GAN = -log D([context, x'])
     L_disc = -log D([context, x]) - log(1 - D([context, x']))
 
-as in the original AMBS; `gan_loss_type` LSGAN takes squared distances instead (Mao et al. 2017). Ours: the original's
-discriminator sees the lead frames alone and normalises over the batch, its forecasts pass a sigmoid, and its template
-has w = 0.6. The generator has no noise: one context has one forecast, and the discriminator serves its sharpness only.
+`gan_loss_type` LSGAN takes squared distances instead (Mao et al. 2017). Between the steps `gan_anneal_steps` the
+weight of L_GAN rises from 0. Ours: in the original AMBS L_disc is multiplied by 1 - w, its discriminator sees the lead
+frames alone and normalises over the batch, its forecasts pass a sigmoid, and its template has w = 0.6. The generator
+has no noise: one context has one forecast, and the discriminator serves its sharpness only.
 """
 
 from dataclasses import dataclass
@@ -25,11 +26,12 @@ from video_prediction_tools.models.layers.video_discriminator import (
     adversarial_loss,
 )
 from video_prediction_tools.models.optimizers import adam
-from video_prediction_tools.models.players import players
+from video_prediction_tools.models.players import AdversarialHparams, players
+from video_prediction_tools.models.schedules import ramp_between, require_two_steps
 
 
 @dataclass
-class ConvLSTMGANHparams(ConvLSTMHparams):
+class ConvLSTMGANHparams(AdversarialHparams, ConvLSTMHparams):
     """Hyper-parameters of convLSTM_gan."""
 
     recon_weight: float = hparam(
@@ -52,6 +54,7 @@ class ConvLSTMGAN(ConvLSTM):
 
     def __init__(self, spec: DataSpec, hparams: ConvLSTMGANHparams):
         super().__init__(spec, hparams)
+        require_two_steps("gan_anneal_steps", hparams.gan_anneal_steps)
         adversary = hparams.recon_weight < 1.0
         self.discriminator = VideoDiscriminator(hparams.ndf, name="discriminator") if adversary else None
 
@@ -73,6 +76,10 @@ class ConvLSTMGAN(ConvLSTM):
             self._generator_loss,
         )
 
+    def schedules_end(self) -> int:
+        """Return the step at which true frames are no longer shown and the adversary counts in full."""
+        return max([super().schedules_end(), *self.hparams.gan_anneal_steps])
+
     def after_step(self) -> None:
         """Update the spectral normalisation."""
         if self.discriminator:
@@ -85,7 +92,8 @@ class ConvLSTMGAN(ConvLSTM):
         if self.discriminator:
             judgements, _ = self.discriminator(self._with_forecast(frames, rolled))
             parts["gan"] = adversarial_loss(self.hparams.gan_loss_type, judgements, real=True)
-            loss = loss + (1.0 - self.hparams.recon_weight) * parts["gan"]
+            share = ramp_between(step, self.hparams.gan_anneal_steps)
+            loss = loss + share * (1.0 - self.hparams.recon_weight) * parts["gan"]
         return {"loss": loss, **parts}
 
     def _discriminator_loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:

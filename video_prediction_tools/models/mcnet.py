@@ -23,7 +23,8 @@ model's own (the paper's multi-step prediction). Losses, as in the paper's train
     L_disc = -log D([context, x]) - log(1 - D([context, x']))
 
 The discriminator D sees all frames of a sequence stacked as channels: convolutions 5x5 with stride 2 of F, 2F, 4F and
-8F channels (F = `df_dim`), normalised from the second on, leaky ReLU of slope 0.2. `beta` 0 makes no discriminator.
+8F channels (F = `df_dim`), normalised from the second on, leaky ReLU of slope 0.2. `beta` 0 makes no discriminator;
+between the steps `gan_anneal_steps` it rises from 0.
 
 Ours: differences of all variables (the paper: of the grey image); a linear output, added to the last frame where
 `residual` (the paper: tanh); known channels of the frame to be forecast enter the content encoder; the discriminator
@@ -42,15 +43,18 @@ from keras import ops
 from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionModel, require_smallest_grid
 from video_prediction_tools.models.hparams import CommonHparams, hparam
 from video_prediction_tools.models.layers.conv_lstm_cell import ConvLSTMCell
+from video_prediction_tools.models.layers.reflection import reflect_to_multiple
+from video_prediction_tools.models.layers.video_discriminator import adversarial_loss
 from video_prediction_tools.models.optimizers import adam
-from video_prediction_tools.models.players import players
+from video_prediction_tools.models.players import AdversarialHparams, players
+from video_prediction_tools.models.schedules import ramp_between, require_two_steps
 
 SCALES = 3
 _FACTOR = 2**SCALES
 
 
 @dataclass
-class MCNetHparams(CommonHparams):
+class MCNetHparams(AdversarialHparams, CommonHparams):
     """Hyper-parameters of mcnet; names and defaults of the first four are the original's."""
 
     gf_dim: int = hparam(
@@ -72,6 +76,7 @@ class MCNet(VideoPredictionModel):
 
     def __init__(self, spec: DataSpec, hparams: MCNetHparams):
         super().__init__(spec, hparams, name="mcnet")
+        require_two_steps("gan_anneal_steps", hparams.gan_anneal_steps)
         require_smallest_grid(
             spec, _FACTOR // 2, "mcnet"
         )  # edges are reflected, at most as many points as there are
@@ -119,14 +124,17 @@ class MCNet(VideoPredictionModel):
         spec = self.spec
         motion, scales, state = self._motion_of_context(context)
         before, frame, frames = None, context[:, -1], []
+        # padded at each step anew: what a model forecasts beyond the edges is judged by no loss and would come back
         for lead in range(spec.lead_frames):
             if lead:
-                motion, scales = self.motion_encoder(_padded(frame - before))
+                motion, scales = self.motion_encoder(reflect_to_multiple(frame - before, _FACTOR))
                 state = self.motion_cell(motion, state)
             inputs = frame
             if spec.known:
                 inputs = ops.concatenate([frame, known[:, spec.context_frames + lead]], axis=-1)
-            output = self._decode(state[0], scales, *self.content_encoder(_padded(inputs)))
+            output = self._decode(
+                state[0], scales, *self.content_encoder(reflect_to_multiple(inputs, _FACTOR))
+            )
             output = ops.cast(output[:, : spec.height, : spec.width], frame.dtype)
             before, frame = frame, frame + output if self.hparams.residual else output
             frames.append(frame)
@@ -140,7 +148,7 @@ class MCNet(VideoPredictionModel):
             differences = context[:, 1:] - context[:, :-1]
         steps = differences.shape[1]
         flat = ops.reshape(differences, (-1, *differences.shape[2:]))
-        encoded, scales = self.motion_encoder(_padded(flat))
+        encoded, scales = self.motion_encoder(reflect_to_multiple(flat, _FACTOR))
         encoded, *scales = (ops.reshape(one, (-1, steps, *one.shape[1:])) for one in (encoded, *scales))
         state = self.motion_cell.initial_state(encoded[:, 0])
         for step in range(steps):
@@ -172,6 +180,10 @@ class MCNet(VideoPredictionModel):
             self._generator_loss,
         )
 
+    def schedules_end(self) -> int:
+        """Return the step at which the adversary counts in full."""
+        return max(self.hparams.gan_anneal_steps, default=0)
+
     def _generator_loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
         context, truth = frames[:, : self.spec.context_frames], frames[:, self.spec.context_frames :]
         forecast = self.forecast(context, known, seed)
@@ -181,15 +193,17 @@ class MCNet(VideoPredictionModel):
         loss = self.hparams.alpha * (error + self.hparams.gdl_weight * gradients)
         if self.discriminator:
             logits = self.discriminator(ops.concatenate([context, forecast], axis=1))
-            parts["gan"] = ops.mean(ops.softplus(-logits))
-            loss = loss + self.hparams.beta * parts["gan"]
+            parts["gan"] = adversarial_loss("GAN", logits, real=True)
+            share = ramp_between(step, self.hparams.gan_anneal_steps)
+            loss = loss + share * self.hparams.beta * parts["gan"]
         return {"loss": loss, **parts}
 
     def _discriminator_loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
         context = frames[:, : self.spec.context_frames]
         forecast = ops.stop_gradient(self.forecast(context, known, seed))
-        real = ops.mean(ops.softplus(-self.discriminator(frames)))
-        fake = ops.mean(ops.softplus(self.discriminator(ops.concatenate([context, forecast], axis=1))))
+        real = adversarial_loss("GAN", self.discriminator(frames), real=True)
+        logits = self.discriminator(ops.concatenate([context, forecast], axis=1))
+        fake = adversarial_loss("GAN", logits, real=False)
         return {"loss": real + fake, "real": real, "fake": fake}
 
 
@@ -292,13 +306,3 @@ def gradient_difference_loss(forecast: Any, truth: Any, weights: Any) -> Any:
 
 def _convolution(filters: int, size: int, name: str, activation: str | None = "relu") -> keras.layers.Conv2D:
     return keras.layers.Conv2D(filters, size, padding="same", activation=activation, name=name)
-
-
-def _padded(frames: Any) -> Any:
-    """Reflect the lower and right edges of [B, H, W, C] until H and W can be halved `SCALES` times.
-
-    Each frame anew: what a model forecasts beyond the edges is judged by no loss and would come back inside.
-    """
-    height, width = frames.shape[1:3]
-    edges = ((0, 0), (0, -height % _FACTOR), (0, -width % _FACTOR), (0, 0))
-    return ops.pad(frames, edges, mode="symmetric")

@@ -1,11 +1,26 @@
 """The two players of an adversarial training: what judges, and what makes the forecasts that are judged."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from video_prediction_tools.models.base import Phase, VideoPredictionModel
+from video_prediction_tools.models.hparams import hparam
+
+
+@dataclass
+class AdversarialHparams:
+    """What the models with judges have, beside what every model has."""
+
+    gan_anneal_steps: list[int] = hparam(
+        [],
+        "steps between which the weights of the judges' losses rise from 0, while the judges learn from the start; "
+        "empty: they are whole from the start",
+        low=0,
+        high=1_000_000_000,
+    )
 
 
 def players(

@@ -21,8 +21,8 @@ Ours: the output is the change since the last frame where `residual`; the convol
 the paper's equations (not in the authors' code); channels that are known ahead, of the frame to be forecast, are inputs
 of the first layer; edges are padded by reflection to whole patches. The paper trains 80,000 steps (`r_sampling_step_1`
 25,000, `r_sampling_step_2` 50,000, `r_exp_alpha` 5,000; 2,500 in the authors' script for Moving MNIST, which also
-trains on sequences backwards), the templates some hundreds, with fewer and smaller layers, which a laptop trains, and
-clipped gradients.
+trains on sequences backwards), the templates 400 (ERA5) and 25,000, with schedules scaled to that, fewer and smaller
+layers, which a laptop trains, and clipped gradients.
 """
 
 from dataclasses import dataclass

@@ -23,7 +23,7 @@ runs twice, with codes of the posterior and with codes of the prior (section 3.3
     L      = l1_weight L1(x, x') + kl_weight KL(q || p) + video_sn_vae_gan_weight L_GAN(D_vae, x')
              + video_sn_gan_weight L_GAN(D, x'') + vae_gan_feature_cdist_weight L_features(D_vae, x')
     KL     = mean over t of the sum over nz of (mu^2 + sigma^2 - log sigma^2 - 1) / 2; its weight rises linearly
-             between the steps `kl_anneal_steps`
+             between the steps `kl_anneal_steps` (and those of L_GAN and L_features between `gan_anneal_steps`)
     L_GAN  = (D(x') - 1)^2, and D is trained on (D(x) - 1)^2 + D(x')^2 (least squares, Mao et al. 2017)
 
 Both discriminators (`layers.video_discriminator`) see a random clip of `clip_length` of the frames 1 .. T-1. L1 is over
@@ -63,6 +63,7 @@ from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionM
 from video_prediction_tools.models.hparams import CommonHparams, hparam
 from video_prediction_tools.models.layers import gaussian, noise
 from video_prediction_tools.models.layers.instance_norm import InstanceNormalization
+from video_prediction_tools.models.layers.reflection import reflect_edges
 from video_prediction_tools.models.layers.savp_generator import SAVPGenerator
 from video_prediction_tools.models.layers.scheduled_sampling import choose, forecast_shown, with_unseen_lead
 from video_prediction_tools.models.layers.video_discriminator import (
@@ -73,10 +74,11 @@ from video_prediction_tools.models.layers.video_discriminator import (
     random_clips,
 )
 from video_prediction_tools.models.optimizers import adam
-from video_prediction_tools.models.players import players
+from video_prediction_tools.models.players import AdversarialHparams, players
 from video_prediction_tools.models.schedules import inverse_sigmoid_ends, ramp_between, require_two_steps
 
 POSTERIOR, PRIOR = "vae", "prior"  # the two ways to a code; also the names of their discriminators
+_RISING = ("kl_anneal_steps", "gan_anneal_steps")  # savp_vae has the first, savp_gan the second
 
 
 @dataclass
@@ -125,7 +127,7 @@ class SAVPVAEHparams(_GeneratorHparams):
 
 
 @dataclass
-class SAVPGANHparams(_GeneratorHparams):
+class SAVPGANHparams(AdversarialHparams, _GeneratorHparams):
     """Hyper-parameters of savp_gan."""
 
     ndf: int = hparam(32, "channels of the discriminators' first layer", low=1, high=1024)
@@ -176,8 +178,8 @@ class SAVP(VideoPredictionModel):
             raise InputError(
                 "hyper-parameter xla", f"XLA cannot compile {self.model_name}", "leave it at false"
             )
-        if self.has_posterior:
-            require_two_steps("kl_anneal_steps", hparams.kl_anneal_steps)
+        for name in _RISING:
+            require_two_steps(name, getattr(hparams, name, []))
         scales = number_of_scales(spec.height, spec.width)
         self.padding = tuple(_padding(points, scales) for points in (spec.height, spec.width))
         # edges are padded by reflection, at most by as many points as there are
@@ -279,8 +281,8 @@ class SAVP(VideoPredictionModel):
         )
 
     def schedules_end(self) -> int:
-        """Return the step at which the KL loss counts in full and true frames are no longer shown."""
-        rising = self.hparams.kl_anneal_steps if self.has_posterior else []
+        """Return the step at which the losses of codes and judges count in full and true frames are no longer shown."""
+        rising = [step for name in _RISING for step in getattr(self.hparams, name, [])]
         return max([inverse_sigmoid_ends(self.hparams.schedule_sampling_k), *rising])
 
     def after_step(self) -> None:
@@ -342,10 +344,11 @@ class SAVP(VideoPredictionModel):
             clips = random_clips([truth, made[branch]], hparams.clip_length, seed)
             (_, true), (judgement, faked) = _judged(discriminator, clips)
             parts[f"gan_{branch}"] = adversarial_loss(hparams.gan_loss_type, judgement, real=True)
-            loss = loss + adversarial * parts[f"gan_{branch}"]
+            judged = adversarial * parts[f"gan_{branch}"]
             if features:
                 parts[f"features_{branch}"] = feature_distance(true, faked)
-                loss = loss + features * parts[f"features_{branch}"]
+                judged = judged + features * parts[f"features_{branch}"]
+            loss = loss + ramp_between(step, hparams.gan_anneal_steps) * judged
         return {"loss": loss, **parts}
 
     def _discriminator_loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
@@ -362,9 +365,7 @@ class SAVP(VideoPredictionModel):
 
     def _padded(self, frames: Any) -> Any:
         """Reflect the lower and right edges of [B, T, H, W, C], so that the grid can be halved; float32."""
-        height, width = self.padding
-        frames = ops.cast(frames, "float32")
-        return ops.pad(frames, ((0, 0), (0, 0), (0, height), (0, width), (0, 0)), mode="symmetric")
+        return reflect_edges(ops.cast(frames, "float32"), *self.padding)
 
 
 class SAVPVAE(SAVP):

@@ -34,6 +34,7 @@ from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionM
 from video_prediction_tools.models.hparams import CommonHparams, hparam
 from video_prediction_tools.models.layers.gated_attention import GatedAttentionBlock
 from video_prediction_tools.models.layers.patches import from_patches
+from video_prediction_tools.models.layers.reflection import reflect_to_multiple
 from video_prediction_tools.models.optimizers import adam
 
 GROUPS = 2  # of the encoder's and decoder's normalisation
@@ -113,7 +114,7 @@ class SimVP(VideoPredictionModel):
         """
         spec, times, width = self.spec, self.spec.context_frames, self.hparams.hid_S
         inputs = context if ahead is None else ops.concatenate([context, ops.cast(ahead, context.dtype)], -1)
-        features = self._padded(ops.reshape(inputs, (-1, *inputs.shape[2:])))
+        features = reflect_to_multiple(ops.reshape(inputs, (-1, *inputs.shape[2:])), self.factor)
         skip = features = self.encoder[0](features)
         for layer in self.encoder[1:]:
             features = layer(features)
@@ -138,12 +139,6 @@ class SimVP(VideoPredictionModel):
 
     def _loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
         return {"loss": self.validation_loss(frames, known, seed)}
-
-    def _padded(self, frames: Any) -> Any:
-        """Reflect the lower and right edges of [B, H, W, C], so that the grid can be halved."""
-        height, width = frames.shape[1:3]
-        edges = ((0, 0), (0, -height % self.factor), (0, -width % self.factor), (0, 0))
-        return ops.pad(frames, edges, mode="symmetric")
 
 
 class ConvolutionNormSiLU(keras.layers.Layer):

@@ -4,6 +4,8 @@ from typing import Any
 
 from keras import ops
 
+from video_prediction_tools.models.layers.reflection import reflect_to_multiple
+
 
 def to_patches(frames: Any, size: int) -> Any:
     """Fold patches of `size` x `size` points into channels; edges are padded by reflection to a multiple of `size`.
@@ -17,11 +19,8 @@ def to_patches(frames: Any, size: int) -> Any:
     if size == 1:
         return frames
     *lead, height, width, channels = frames.shape
-    rows, columns = -(-height // size), -(-width // size)
-    flat = ops.reshape(frames, (-1, height, width, channels))
-    flat = ops.pad(
-        flat, ((0, 0), (0, rows * size - height), (0, columns * size - width), (0, 0)), mode="symmetric"
-    )
+    flat = reflect_to_multiple(ops.reshape(frames, (-1, height, width, channels)), size)
+    rows, columns = flat.shape[1] // size, flat.shape[2] // size
     cells = ops.reshape(flat, (-1, rows, size, columns, size, channels))
     cells = ops.transpose(cells, (0, 1, 3, 2, 4, 5))
     return ops.reshape(cells, (-1, *lead[1:], rows, columns, size * size * channels))
