@@ -357,3 +357,39 @@ def test_wrong_hyper_parameters_are_refused():
     for wrong in ("30,10", "10"):
         with pytest.raises(InputError, match="kl_anneal_steps"):
             make("savp_vae", overrides=[f"kl_anneal_steps={wrong}"])
+
+
+def test_a_trained_code_says_what_the_context_does_not(rng):
+    """x(1) = x(0) + noise of variance 1/4, the same at all points, and one number for a code.
+
+    The loss E |x - f(z)|^2 + w KL belongs to x = f(z) + N(0, w/2), and a linear f(z) then has the variance 1/4 - w/2
+    (probabilistic principal components: Tipping & Bishop 1999); KL = log(1/4 / (w/2)) / 2. Normalisation in posterior
+    and generator must not take the code away, which is how savp comes to forecast one and the same for all codes.
+    """
+    settings = ["ngf=4", "nef=4", "nz=1", "lr=0.01", "beta1=0.9", "schedule_sampling_k=0", "loss_fun=mse"]
+    settings += ["l1_weight=1", "kl_weight=0.1", "kl_anneal_steps=200,400"]
+    grid = {"height": 8, "width": 8, "variables": ("2t",), "known": (), "context": 1, "lead": 1}
+    model = make("savp_vae", **grid, overrides=settings)
+    (phase,) = model.phases(600)
+    phase.optimizer.build(phase.variables)
+    known = np.zeros((64, 2, 8, 8, 0), np.float32)
+
+    @tf.function
+    def step(frames, number):
+        with tf.GradientTape() as tape:
+            parts = phase.loss(frames, known, number, 64 * number + tf.range(64))
+        gradients = tape.gradient(parts["loss"], [weight.value for weight in phase.variables])
+        phase.optimizer.apply(gradients, phase.variables)
+        return parts["kl"]
+
+    divergences = []
+    for number in range(600):
+        walks = np.cumsum(0.5 * rng.normal(size=(64, 2, 1, 1, 1)), axis=1)
+        divergences.append(
+            step(np.broadcast_to(walks, (64, 2, 8, 8, 1)).astype(np.float32), tf.constant(number))
+        )
+    context, known_of_all = np.zeros((1000, 1, 8, 8, 1), np.float32), np.zeros((1000, 2, 8, 8, 0), np.float32)
+    drawn = np.asarray(model.forecast(context, known_of_all, np.arange(1000)))[:, 0].mean(axis=(1, 2, 3))
+    assert drawn.std() == pytest.approx(np.sqrt(0.25 - 0.05), rel=0.2)
+    assert np.mean(divergences[-50:]) == pytest.approx(0.5 * np.log(0.25 / 0.05), rel=0.2)
+    assert abs(drawn.mean()) < 0.1

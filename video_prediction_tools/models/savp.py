@@ -4,8 +4,9 @@ Lee, Zhang, Ebert, Abbeel, Finn & Levine (2018): Stochastic Adversarial Video Pr
 from the authors' code. With G = `ngf` (32 in the paper), E = `nef` (64) and `nz` (8) numbers in a code:
 
     posterior     q(z_t | x_t, x_{t+1}) = N(mu_t, sigma_t): convolutions 4x4 with stride 2 of E, 2E, 4E channels on the
-                  two frames (leaky ReLU of slope 0.2, instance normalisation from the second on), the mean over the
-                  grid, and dense layers for mu and log sigma^2; prior p(z_t) = N(0, 1)
+                  two frames (leaky ReLU of slope 0.2, instance normalisation from the second on), the means over the
+                  grid of the two frames, of the first layer and of the last, and dense layers for mu and log sigma^2;
+                  prior p(z_t) = N(0, 1)
     code          an LSTM of nz units reads z_0 .. z_t; its output enters every layer of the step from t to t+1
     encoder       on [x_t, x_0, known_{t+1}]: convolutions with stride 2 of G (5x5), 2G, 4G, 8G, 8G channels (3x3); a
                   ConvLSTM (`rnn_kernel_size`, 5) behind each; 2 of them below 64 grid points, 3 from 64, 4 from 128, 5
@@ -36,6 +37,8 @@ Ours, and why:
   grid and join it to the input of each convolution; instance normalisation then takes it away again, but for the edges.
   The same would happen to all that is the same on the whole grid (clocks, the mean temperature), so the means of the
   inputs go the same way as the code.
+- The posterior's dense layers read the means of the frames and of the first layer as well as those of the last: without
+  them the normalisation takes away how large a change is, and what is the same at all points, so that no code says it.
 - The last layers (scratch image and masks) see the inputs as well: at the finest scale there is no skip connection,
   and coasts and mountains among the known channels are finer than the features.
 - Values are z-scored, so that there is no sigmoid; the scratch image is x_t plus a change where `residual`.
@@ -423,13 +426,16 @@ class Posterior(keras.layers.Layer):
 
     def call(self, pairs: Any) -> tuple[Any, Any]:
         """Encode pairs of frames."""
-        features = pairs
+        features, means = pairs, [ops.mean(pairs, axis=(1, 2))]
         for index, convolution in enumerate(self.convolutions):
             features = convolution(features)
             if index:
                 features = self.norms[index - 1](features)
             features = ops.leaky_relu(features, 0.2)
-        return gaussian.moments(self.moments(ops.mean(features, axis=(1, 2))))
+            if index in (0, len(self.convolutions) - 1):
+                means.append(ops.mean(features, axis=(1, 2)))
+        means = [ops.cast(one, features.dtype) for one in means]
+        return gaussian.moments(self.moments(ops.concatenate(means, axis=-1)))
 
 
 def number_of_scales(height: int, width: int) -> int:

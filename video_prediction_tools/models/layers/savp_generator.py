@@ -106,7 +106,10 @@ class SAVPGenerator(keras.layers.Layer):
             self.head_width,
             *(4 * width for width in self.rnn_widths),
         ]
-        self.shifts = keras.layers.Dense(sum(self.shift_widths), use_bias=False, name="shifts")
+        # scaled by what comes in: Glorot's scale, of all layers together, would make the code too faint to be learnt
+        self.shifts = keras.layers.Dense(
+            sum(self.shift_widths), use_bias=False, kernel_initializer="lecun_normal", name="shifts"
+        )
         if transformation == "cdna":
             self.moves = keras.layers.Dense(kernel_size**2 * transformed, name="cdna_kernels")
         else:
