@@ -1,6 +1,6 @@
 """convLSTM_gan: convLSTM, trained against a video discriminator as well.
 
-The generator is that of `models.conv_lstm`; the discriminator (`layers.video_discriminator`) sees whole sequences, the
+The generator is `models.conv_lstm`'s; the discriminator (`layers.video_discriminator`) sees whole sequences, the
 context with the true or with the forecast lead frames. With w = `recon_weight` and x' the forecast:
 
     L      = w L_forecast(x, x') + (1 - w) L_GAN,   L_GAN = -log D([context, x'])

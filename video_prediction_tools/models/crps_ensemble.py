@@ -1,9 +1,10 @@
 """crps_ensemble: convLSTM with noise as a further input, trained on the CRPS of a few members, without an adversary.
 
-A forecast is drawn by drawing noise. The generator is that of `models.conv_lstm`; at each step that forecasts a lead
-frame it sees, beside the known channels, `noise_channels` fields of white noise (drawn anew at every step: what happens
-here and now) and `nz` numbers that are the same at all points and steps (what goes on throughout a forecast). With the
-members x'_1 .. x'_M of one context and the truth x, at each point, time and variable, the loss is the almost fair CRPS
+A forecast is drawn by drawing noise. The generator is that of `models.conv_lstm_stack`; at each step that forecasts a
+lead frame it sees, beside the known channels, `noise_channels` fields of white noise (drawn anew at every step: what
+happens here and now) and `nz` numbers that are the same at all points and steps (what goes on throughout a forecast).
+With the members x'_1 .. x'_M of one context and the truth x, at each point, time and variable, the loss is the almost
+fair CRPS
 
     L = 1/M sum_i |x'_i - x| - (1 - e) / (2 M (M - 1)) sum_ij |x'_i - x'_j|,   e = (1 - `fairness`) / M
 
@@ -21,7 +22,7 @@ from keras import ops
 
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.models.base import DataSpec, Phase, member_seeds
-from video_prediction_tools.models.conv_lstm import ConvLSTM, ConvLSTMStackHparams
+from video_prediction_tools.models.conv_lstm_stack import ConvLSTMStack, ConvLSTMStackHparams
 from video_prediction_tools.models.hparams import hparam
 from video_prediction_tools.models.layers.noise import normal
 from video_prediction_tools.models.losses import almost_fair_crps
@@ -40,8 +41,8 @@ class CRPSEnsembleHparams(ConvLSTMStackHparams):
     nz: int = hparam(4, "random numbers of a whole forecast", low=0, high=1024)
 
 
-class CRPSEnsemble(ConvLSTM):
-    """convLSTM with noise, trained on the CRPS; see the module's text."""
+class CRPSEnsemble(ConvLSTMStack):
+    """A stack of ConvLSTM with noise, trained on the CRPS; see the module's text."""
 
     Hparams = CRPSEnsembleHparams
     model_name = "crps_ensemble"
@@ -81,10 +82,6 @@ class CRPSEnsemble(ConvLSTM):
     def phases(self, total_steps: int) -> list[Phase]:
         """Return the one update of all weights."""
         return [Phase("all", self.trainable_variables, adam(self.hparams, total_steps), self._crps)]
-
-    def schedules_end(self) -> int:
-        """Return 0: there are no schedules."""
-        return 0
 
     def _crps(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
         split = self.spec.context_frames

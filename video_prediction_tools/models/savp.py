@@ -58,16 +58,15 @@ the authors' later code does (both frames are known there), and those behind it 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import keras
 from keras import ops
 
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionModel, require_smallest_grid
 from video_prediction_tools.models.hparams import CommonHparams, hparam
 from video_prediction_tools.models.layers import gaussian, noise
-from video_prediction_tools.models.layers.instance_norm import InstanceNormalization
 from video_prediction_tools.models.layers.reflection import reflect_edges
 from video_prediction_tools.models.layers.savp_generator import SAVPGenerator
+from video_prediction_tools.models.layers.savp_posterior import SAVPPosterior
 from video_prediction_tools.models.layers.scheduled_sampling import choose, forecast_shown, with_unseen_lead
 from video_prediction_tools.models.layers.video_discriminator import (
     ADVERSARIAL_LOSSES,
@@ -203,7 +202,7 @@ class SAVP(VideoPredictionModel):
             shortest = min(spec.height + self.padding[0], spec.width + self.padding[1])
             # at least 2 points are left: a single one would be normalised away
             layers = min(3, shortest.bit_length() - 2)
-            self.posterior = Posterior(hparams.nef, hparams.nz, layers, name="posterior")
+            self.posterior = SAVPPosterior(hparams.nef, hparams.nz, layers, name="posterior")
         self.weights_of_judgements = self._weights_of_judgements()
         self.discriminators = {
             branch: VideoDiscriminator(hparams.ndf, name=f"discriminator_{branch}")
@@ -390,52 +389,6 @@ class SAVPGAN(SAVP):
 
     def _weights_of_judgements(self) -> dict[str, tuple[float, float]]:
         return {PRIOR: (self.hparams.video_sn_gan_weight, self.hparams.gan_feature_cdist_weight)}
-
-
-class Posterior(keras.layers.Layer):
-    """The posterior of a code from two frames; see the module's text.
-
-    Arguments:
-        filters: channels of the first layer.
-        code_size: nz.
-        layers: number of convolutions.
-
-    Call arguments:
-        pairs: [B, H, W, 2C], frames t and t+1.
-
-    Returns:
-        mu and log sigma^2 (within +-10), each [B, nz], float32.
-    """
-
-    def __init__(self, filters: int, code_size: int, layers: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.convolutions = [
-            # a bias before a normalisation would be taken away again
-            keras.layers.Conv2D(
-                filters * 2**index,
-                4,
-                strides=2,
-                padding="same",
-                use_bias=index == 0,
-                name=f"convolution_{index}",
-            )
-            for index in range(layers)
-        ]
-        self.norms = [InstanceNormalization(name=f"norm_{index}") for index in range(1, layers)]
-        self.moments = keras.layers.Dense(2 * code_size, name="moments")
-
-    def call(self, pairs: Any) -> tuple[Any, Any]:
-        """Encode pairs of frames."""
-        features, means = pairs, [ops.mean(pairs, axis=(1, 2))]
-        for index, convolution in enumerate(self.convolutions):
-            features = convolution(features)
-            if index:
-                features = self.norms[index - 1](features)
-            features = ops.leaky_relu(features, 0.2)
-            if index in (0, len(self.convolutions) - 1):
-                means.append(ops.mean(features, axis=(1, 2)))
-        means = [ops.cast(one, features.dtype) for one in means]
-        return gaussian.moments(self.moments(ops.concatenate(means, axis=-1)))
 
 
 def number_of_scales(height: int, width: int) -> int:

@@ -5,7 +5,7 @@ x_{t+1} has a code z of `nz` numbers:
 
     posterior   q(z | x_1 .. x_{t+1}) = N(m, s^2), from a ConvLSTM over pairs (x_t, x_{t+1})
     prior       p(z | x_1 .. x_t),                 from a ConvLSTM over x_t
-    decoder     x'_{t+1} = f(x_t, z, state),       the stack of `models.conv_lstm`, the code at every point of its input
+    decoder     x'_{t+1} = f(x_t, z, state),       `models.conv_lstm_stack`, the code at every point of its input
 
 Up to `init_time` the next frame is known, and the code is the posterior's mean, in training and forecast alike. From
 there on the forecast draws its codes from the prior, and prior and decoder see forecasts only. In training the codes
@@ -32,7 +32,12 @@ import keras
 from keras import ops
 
 from video_prediction_tools.models.base import DataSpec, Phase
-from video_prediction_tools.models.conv_lstm import ConvLSTM, ConvLSTMStackHparams, make_cell
+from video_prediction_tools.models.conv_lstm_stack import (
+    ConvLSTMStack,
+    ConvLSTMStackHparams,
+    make_cell,
+    with_known,
+)
 from video_prediction_tools.models.hparams import hparam
 from video_prediction_tools.models.layers import gaussian
 from video_prediction_tools.models.layers.noise import normal
@@ -57,7 +62,7 @@ class VAEHparams(ConvLSTMStackHparams):
     )
 
 
-class VAE(ConvLSTM):
+class VAE(ConvLSTMStack):
     """Video VAE with a learned prior; see the module's text."""
 
     Hparams = VAEHparams
@@ -117,9 +122,7 @@ class VAE(ConvLSTM):
                 frame, patches = context[:, step], shown_patches[:, step]
             else:
                 patches = to_patches(frame, patch)
-            inputs = patches
-            if known_patches is not None:
-                inputs = ops.concatenate([patches, known_patches[:, step + 1]], axis=-1)
+            inputs = with_known(patches, known_patches, step + 1)
             prior, prior_state = self.prior(inputs, prior_state)
             lead = step + 1 - spec.context_frames  # number of the lead frame, below 0 in the context
             if step + 1 < shown.shape[1]:
