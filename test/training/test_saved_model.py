@@ -12,7 +12,8 @@ from video_prediction_tools.datasets.channels import Region
 from video_prediction_tools.datasets.prepared import open_prepared
 from video_prediction_tools.errors import InputError, StoppedEarly
 from video_prediction_tools.metadata.files import write_json
-from video_prediction_tools.training.checkpoints import Progress, best_file, save
+from video_prediction_tools.metadata.record import OpenRecord, read_record
+from video_prediction_tools.training.checkpoints import Origin, Progress, best_file, save
 from video_prediction_tools.training.distribution import Cluster, make_strategy
 from video_prediction_tools.training.experiment import HPARAMS_NAME, SPEC_NAME, note_results, plan, recorded
 from video_prediction_tools.training.saved_model import load_forecaster, read_data_spec
@@ -173,11 +174,14 @@ def test_a_grid_for_which_the_weights_are_others(trained, tmp_path):
     hparams = registry.resolve_hparams(name, None, ["ngf=2", "ndf=2", "context_frames=2", "known_channels="])
     write_json(directory / HPARAMS_NAME, dataclasses.asdict(hparams))
     write_json(directory / SPEC_NAME, {**read_data_spec(directory), "known": []})
-    record = json.loads((directory / "metadata.json").read_text())
-    record["details"]["model"] = name
-    write_json(directory / "metadata.json", record)
     model = registry.create(name, DataSpec(6, 8, ("2t",), (), 2, 2), hparams)
-    save(best_file(directory), {"model": model.variables}, Progress())
+    origin = Origin(name, 1, trained[1].name, trained[1].fingerprint)
+    save(best_file(directory), {"model": model.variables}, Progress(), origin)
+    opened = OpenRecord(directory, read_record(directory))
+    opened.record.details["model"] = name
+    for path in (directory / HPARAMS_NAME, directory / SPEC_NAME, best_file(directory)):
+        opened.add_output(path)
+    opened.save()
     load_forecaster(directory, grid=(33, 49))
     with pytest.raises(
         InputError, match="savp_gan has other weights for 64 x 80 .* than for the 6 x 8 of its"

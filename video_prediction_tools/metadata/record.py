@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata as installed
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from video_prediction_tools import __version__
 from video_prediction_tools.errors import InputError, StoppedEarly
 from video_prediction_tools.metadata.files import only_writer, read_json, sha256, write_json
 
@@ -110,9 +112,10 @@ class OpenRecord:
         """Say whether the step ended well and all its outputs are there as they were written."""
         return self.record.state == "done" and next(self.spoilt(), None) is None
 
-    def spoilt(self) -> Iterator[Path]:
-        """Yield the noted files that are not there any more as they were written."""
-        paths = (self.directory / name for name in self.record.outputs)
+    def spoilt(self, paths: Iterable[Path] | None = None) -> Iterator[Path]:
+        """Yield the noted files (`paths`: only these) that are not there any more as they were written."""
+        if paths is None:
+            paths = (self.directory / name for name in self.record.outputs)
         return (path for path in paths if not self.is_whole(path))
 
     def save(self) -> None:
@@ -171,6 +174,13 @@ def require_done(directory: Path, kind: str, step: str) -> Record:
             f"let the step '{step}' finish, or start it again",
         )
     return record
+
+
+@cache  # once: what runs is what was there at the beginning
+def version() -> str:
+    """Return which AMBS this is: its version, and the git commit where it runs from a clone."""
+    commit = _git_commit()
+    return f"AMBS {__version__}" + (f" of commit {commit}" if commit else "")
 
 
 def arguments_of(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Checkpoints: each is one file that is whole or absent, with all arrays and a few numbers beside them.
+"""Checkpoints: each is one file that is whole or absent, with all arrays, a few numbers and the name of its training.
 
 ``checkpoints/last/state.npz`` holds everything that exact resume needs: weights, optimizers, running means
 and the `Progress`. ``checkpoints/best/weights.npz`` holds the weights of the lowest validation loss. A new
@@ -17,8 +17,10 @@ import numpy as np
 
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import whole_file
+from video_prediction_tools.metadata.record import version
 
 _HEADER = "header"
+_COPY_BACK = "copy the model directory back from a backup, or train anew in another directory"
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
@@ -49,6 +51,35 @@ class Progress:
     finished: str = ""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The training that a checkpoint belongs to.
+
+    Arguments:
+        model: name in the registry.
+        seed: of weights, order and random numbers.
+        data_name, dataset_fingerprint: of the data set, as data_spec.json has them.
+    """
+
+    model: str
+    seed: int
+    data_name: str
+    dataset_fingerprint: str
+
+    def difference(self, other: "Origin") -> str:
+        """Return in words what these weights are, and that they should be of `other`; empty where they are."""
+        if self.model != other.model:
+            return f"holds weights of {self.model}, not of {other.model}"
+        if self.dataset_fingerprint != other.dataset_fingerprint:
+            return f"holds weights trained on {self._data()}, not on {other._data()}"
+        if self.seed != other.seed:
+            return f"holds weights of a training with seed {self.seed}, not {other.seed}"
+        return ""
+
+    def _data(self) -> str:
+        return f"{self.data_name} (fingerprint {self.dataset_fingerprint[:12]})"
+
+
 class OtherVariables(InputError):
     """A checkpoint that was made with other variables."""
 
@@ -63,14 +94,14 @@ def best_file(model_directory: Path) -> Path:
     return Path(model_directory) / "checkpoints" / "best" / "weights.npz"
 
 
-def save(path: Path, groups: Mapping[str, Sequence[Any]], progress: Progress) -> None:
+def save(path: Path, groups: Mapping[str, Sequence[Any]], progress: Progress, origin: Origin) -> None:
     """Write a checkpoint.
 
     Arguments:
         path: the file; replaced when the new one is whole.
         groups: lists of Keras or TensorFlow variables, by name (``model``, ``optimizer of ..``). Those of the model
             are kept by their paths, the others by their places.
-        progress: kept beside them.
+        progress, origin: kept beside them, with the version of this program.
 
     Raises:
         InputError: no space left, or not writable.
@@ -82,6 +113,8 @@ def save(path: Path, groups: Mapping[str, Sequence[Any]], progress: Progress) ->
     }
     header = {
         "progress": asdict(progress),
+        "origin": asdict(origin),
+        "version": version(),
         "shapes": {group: _shapes(group, variables) for group, variables in groups.items()},
     }
     with whole_file(path) as temporary:
@@ -101,23 +134,36 @@ def read_progress(path: Path) -> Progress | None:
         return reader.progress
 
 
-def restore(path: Path, groups: Mapping[str, Sequence[Any]]) -> Progress:
+def require_origin(path: Path, origin: Origin) -> None:
+    """Check to which training a checkpoint belongs (without reading the arrays); those of earlier versions do not say.
+
+    Raises:
+        InputError: it belongs to another one, is damaged or is not there.
+    """
+    with _Reader(path) as reader:
+        reader.require(origin)
+
+
+def restore(path: Path, groups: Mapping[str, Sequence[Any]], origin: Origin) -> Progress:
     """Set variables to what a checkpoint holds; groups of the file that are not asked for are left alone.
 
     Arguments:
         path: the file.
         groups: the variables, as for `save`.
+        origin: of the training that it must belong to.
 
     Raises:
         OtherVariables: the file was made with other variables.
-        InputError: it is damaged.
+        InputError: it belongs to another training, or is damaged.
     """
     with _Reader(path) as reader:
+        reader.require(origin)
         for group, variables in groups.items():
             if reader.shapes.get(group) != _shapes(group, variables):
                 raise OtherVariables(
                     path,
-                    f"was made by another version of the model (its {group} has other variables)",
+                    f"its {group} has other variables than {origin.model} has here (made by {reader.version}, this is "
+                    f"{version()})",
                     "use the version of AMBS and the hyper-parameters that it was made with, or train anew in another "
                     "directory",
                 )
@@ -141,6 +187,9 @@ class _Reader:
             self.shapes = header["shapes"]
             noted = {"lr_factor": 1.0, **header["progress"]}  # those of earlier versions do not have it
             self.progress = Progress(**{field.name: noted[field.name] for field in fields(Progress)})
+            origin = header.get("origin")
+            self.origin = origin and Origin(**{field.name: origin[field.name] for field in fields(Origin)})
+            self.version = header.get("version", "an earlier AMBS that did not note its commit")
         except FileNotFoundError:
             raise InputError(
                 self.path, "does not exist", "let the step 'train' get as far as a validation"
@@ -152,6 +201,11 @@ class _Reader:
     def __exit__(self, *error: object) -> None:
         self.file.close()
 
+    def require(self, origin: Origin) -> None:
+        difference = self.origin.difference(origin) if self.origin else ""
+        if difference:
+            raise InputError(self.path, difference, _COPY_BACK)
+
     def array(self, key: str) -> np.ndarray:
         try:
             return self.file[key]
@@ -159,11 +213,7 @@ class _Reader:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> InputError:
-        return InputError(
-            self.path,
-            f"is damaged ({type(error).__name__})",
-            "copy the model directory back from a backup, or train anew in another directory",
-        )
+        return InputError(self.path, f"is damaged ({type(error).__name__})", _COPY_BACK)
 
 
 def _key(group: str, name: str) -> str:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,14 @@ from video_prediction_tools.metadata.record import (
     running,
 )
 from video_prediction_tools.progress import say
-from video_prediction_tools.training.checkpoints import Progress, best_file, last_file, read_progress
+from video_prediction_tools.training.checkpoints import (
+    Origin,
+    Progress,
+    best_file,
+    last_file,
+    read_progress,
+    require_origin,
+)
 from video_prediction_tools.training.log import LOG_NAME
 
 KIND = "model"
@@ -60,6 +67,11 @@ class Experiment:
     def lead_frames(self) -> int:
         """Frames that are forecast."""
         return self.data.index.sequence_length - self.hparams.context_frames
+
+    @property
+    def origin(self) -> Origin:
+        """What its checkpoints say that they belong to."""
+        return Origin(self.model, self.seed, self.data.name, self.data.fingerprint)
 
     def data_spec(self) -> dict[str, Any]:
         """Return the content of data_spec.json."""
@@ -197,9 +209,20 @@ def require_same(experiment: Experiment, record: Record | None) -> None:
         defaults=defaults,
     )
     if record.state == "done":
-        for path in OpenRecord(directory, record).spoilt():
-            what = "is not as it was written" if path.exists() else "is not there any more"
-            raise InputError(path, f"{what}, though this training is finished", _COPY_BACK)
+        require_as_written(directory, record)
+    else:
+        require_origin(last_file(directory), experiment.origin)
+
+
+def require_as_written(directory: Path, record: Record, paths: Iterable[Path] | None = None) -> None:
+    """Check that the files of a finished training (`paths`: only these) are there as they were written.
+
+    Raises:
+        InputError: one is not.
+    """
+    for path in OpenRecord(directory, record).spoilt(paths):
+        what = "is not as it was written" if path.exists() else "is not there any more"
+        raise InputError(path, f"{what}, though this training is finished", _COPY_BACK)
 
 
 def _is_trained(directory: Path, record: Record) -> bool:

@@ -132,7 +132,7 @@ class _Trainer:
                 self.total_steps,
                 self.strategy,
             )
-        self.state = restore(path, self.steps.variables()) if path.exists() else progress
+        self.state = restore(path, self.steps.variables(), experiment.origin) if path.exists() else progress
         self.state.lr_factor = factor
         self.close()
         if self.cluster.is_chief:
@@ -350,7 +350,8 @@ class _Trainer:
         if loss < state.best_val_loss:
             state.best_val_loss, state.best_step, state.validations_since_best = loss, state.step, 0
             if self.cluster.is_chief:
-                save(best_file(self.experiment.directory), {"model": self.steps.model.variables}, state)
+                path, origin = best_file(self.experiment.directory), self.experiment.origin
+                save(path, {"model": self.steps.model.variables}, state, origin)
         self.steps.swap_averages()
         self.line_at += time.monotonic() - begun  # it does not count in the sequences per second
         return loss
@@ -379,5 +380,6 @@ class _Trainer:
     def _save_last(self) -> None:
         self._look()  # weights that gave no number must not replace the good checkpoint
         if self.cluster.is_chief:
-            save(last_file(self.experiment.directory), self.steps.variables(), self.state)
+            path, origin = last_file(self.experiment.directory), self.experiment.origin
+            save(path, self.steps.variables(), self.state, origin)
         self.saved_at = time.monotonic()

@@ -11,8 +11,15 @@ from video_prediction_tools.datasets.normalisation import Normalisation
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.metadata.files import read_json
 from video_prediction_tools.metadata.record import FILE_NAME, require_done
-from video_prediction_tools.training.checkpoints import OtherVariables, best_file, last_file, restore
-from video_prediction_tools.training.experiment import HPARAMS_NAME, KIND, SPEC_NAME
+from video_prediction_tools.training.checkpoints import (
+    Origin,
+    OtherVariables,
+    best_file,
+    last_file,
+    require_origin,
+    restore,
+)
+from video_prediction_tools.training.experiment import HPARAMS_NAME, KIND, SPEC_NAME, require_as_written
 
 CHECKPOINTS = {"best": best_file, "last": last_file}
 _REMEDY = "give the directory of a finished training, or train anew"
@@ -139,7 +146,8 @@ def load_forecaster(
             learning).
 
     Raises:
-        InputError: the directory is no finished training, or something in it is damaged.
+        InputError: the directory is no finished training, or something in it is damaged, changed or of another
+            training.
     """
     directory = Path(model_directory)
     if which not in CHECKPOINTS:
@@ -147,9 +155,14 @@ def load_forecaster(
             "checkpoint", f"unknown checkpoint '{which}'", f"choose among: {', '.join(CHECKPOINTS)}"
         )
     content = read_data_spec(directory)
-    name = require_done(directory, KIND, "train").details.get("model")
+    record = require_done(directory, KIND, "train")
+    name = record.details.get("model")
     if not isinstance(name, str):
         raise InputError(directory / FILE_NAME, "is damaged: it names no model", _REMEDY)
+    path = CHECKPOINTS[which](directory)
+    origin = Origin(name, record.details.get("seed"), content["data_name"], content["dataset_fingerprint"])
+    require_origin(path, origin)  # says more than that the file was changed
+    require_as_written(directory, record, [directory / HPARAMS_NAME, directory / SPEC_NAME, path])
 
     from video_prediction_tools.models import registry
     from video_prediction_tools.models.base import DataSpec
@@ -172,7 +185,7 @@ def load_forecaster(
     if which == "last" and hparams.ema_decay:  # the best checkpoint holds the running means as its weights
         wanted["averages"] = model.trainable_variables
     try:
-        restore(CHECKPOINTS[which](directory), wanted)
+        restore(path, wanted, origin)
     except OtherVariables as error:
         trained = content["height"], content["width"]
         if trained == (height, width):
