@@ -71,11 +71,11 @@ def test_wrong_files_are_refused_by_name(tmp_path, text):
         resolve(Example, path)
 
 
-def test_every_model_has_templates_that_resolve():
-    for name in registry.names():
-        for dataset in ("era5", "moving_mnist"):
-            assert hparams_template(name, dataset).is_file()
-            assert registry.resolve_hparams(name, None, dataset=dataset).context_frames == 10
+@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("dataset", ["era5", "moving_mnist"])
+def test_every_model_has_templates_that_resolve(name, dataset):
+    assert hparams_template(name, dataset).is_file()
+    assert registry.resolve_hparams(name, None, dataset=dataset).context_frames == 10
 
 
 def test_values_of_the_original_are_hyper_parameters_of_ours():
