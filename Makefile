@@ -4,7 +4,8 @@ PYTEST_ARGS ?=
 # tests at a time: one more than the two cores of a small machine, as those that wait for Slurm use none
 WORKERS ?= 3
 
-BENCHMARKS = bootstrap generator_start input_pipeline kill_and_restart models_table preprocess runscripts_on_slurm scoring two_workers
+BENCHMARKS = bootstrap.py conv_lstm_speed convolutions.py generator_start.py input_pipeline.py kill_and_restart.py models_table.py \
+	preprocess.py runscripts_on_slurm.py scoring.py two_workers.py
 
 .PHONY: demo demo-mnist test lint bench
 
@@ -22,4 +23,4 @@ lint:
 	@if command -v shellcheck >/dev/null; then shellcheck -x env_setup/*.sh demo/*.sh .ci/run video_prediction_tools/config_runscripts/*.sh; else echo "shellcheck is not installed: shell scripts not checked"; fi
 
 bench:   ## those that need no data; each says in its first lines what it prints
-	source env_setup/create_env.sh $(ENV) --dev && for one in $(BENCHMARKS); do echo "== $$one"; python "benchmarks/$$one.py" || exit 1; done
+	source env_setup/create_env.sh $(ENV) --dev && for one in $(BENCHMARKS); do echo "== $$one"; python "benchmarks/$$one" || exit 1; done

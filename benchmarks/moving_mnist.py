@@ -26,7 +26,7 @@ from video_prediction_tools.datasets.moving_digits import DIGIT, STEP, Motion, M
 from video_prediction_tools.datasets.prepared import open_prepared
 
 PROGRAMS = Path(__file__).resolve().parents[1] / "video_prediction_tools" / "main_scripts"
-BATCH, STEPS = 16, 6  # of the trainings: at 16 s a step, two minutes
+BATCH, STEPS = 16, 6  # of the trainings; docs/models.md has the seconds of a step of convLSTM
 TRIES, BATCHES = 5, 20  # of making sequences alone
 SEQUENCES = 2000  # for the statistics
 ROOM = 64 - DIGIT
