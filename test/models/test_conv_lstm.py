@@ -1,4 +1,4 @@
-"""convLSTM's own loss; its cell is in test_layers.py, what it shares with all models in test_every_model.py."""
+"""convLSTM's own loss, patches and first forecast; its cell is in test_layers.py, the rest in test_every_model.py."""
 
 import numpy as np
 import pytest
@@ -24,3 +24,23 @@ def test_one_context_frame_has_none(name):
     with pytest.raises(InputError, match="context_loss_weight: one context frame has no forecasts"):
         make(name, context=1, overrides=["context_loss_weight=0.5"])
     make(name, context=1)
+
+
+def test_an_untrained_residual_model_is_persistence(rng):
+    model = make("convLSTM")
+    frames, known = data(model, rng)
+    forecast = np.asarray(model.forecast(frames[:, :4], known))
+    np.testing.assert_array_equal(forecast, np.repeat(frames[:, 3:4], 3, axis=1))
+
+
+def test_opt_var_must_be_a_variable_of_the_data():
+    with pytest.raises(InputError, match="did you mean '2t'"):
+        make("convLSTM", overrides=["opt_var=2tt"])
+
+
+def test_patches_must_not_be_larger_than_the_grid_allows(rng):
+    model = make("convLSTM", overrides=["patch_size=18"])  # 9 x 11 points: padded by 9 and 7
+    frames, known = data(model, rng)
+    assert model.forecast(frames[:, :4], known).shape == (2, 3, 9, 11, 2)
+    with pytest.raises(InputError, match="patch_size 19 needs at least 10 x 10 grid points"):
+        make("convLSTM", overrides=["patch_size=19"])

@@ -211,26 +211,6 @@ def test_four_sequences_can_be_learnt_by_heart(name, rng):
     pytest.fail(f"from {first} to {float(validation(frames, known, SEEDS))}")
 
 
-def test_an_untrained_residual_model_is_persistence(rng):
-    model = make("convLSTM")
-    frames, known = data(model, rng)
-    forecast = np.asarray(model.forecast(frames[:, :4], known))
-    np.testing.assert_array_equal(forecast, np.repeat(frames[:, 3:4], 3, axis=1))
-
-
-def test_opt_var_must_be_a_variable_of_the_data():
-    with pytest.raises(InputError, match="did you mean '2t'"):
-        make("convLSTM", overrides=["opt_var=2tt"])
-
-
-def test_patches_must_not_be_larger_than_the_grid_allows(rng):
-    model = make("convLSTM", overrides=["patch_size=18"])  # 9 x 11 points: padded by 9 and 7
-    frames, known = data(model, rng)
-    assert model.forecast(frames[:, :4], known).shape == (2, 3, 9, 11, 2)
-    with pytest.raises(InputError, match="patch_size 19 needs at least 10 x 10 grid points"):
-        make("convLSTM", overrides=["patch_size=19"])
-
-
 def test_weights_are_named_apart_and_the_same_in_every_instance(name):
     """They are saved and loaded by name."""
     paths = [variable.path for variable in make(name).variables]

@@ -11,18 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+import trainings
+from trainings import StopAfter, arrays, assert_same_arrays, train
 
-from video_prediction_tools.datasets.prepared import open_prepared
 from video_prediction_tools.errors import Diverged, InputError, StoppedEarly
 from video_prediction_tools.metadata.record import read_record
 from video_prediction_tools.training.checkpoints import best_file, last_file, read_progress
-from video_prediction_tools.training.distribution import Cluster, make_strategy
 from video_prediction_tools.training.experiment import (
     HPARAMS_NAME,
     begun_hparams,
     find_begun,
-    note_results,
-    plan,
     recorded,
     require_same,
 )
@@ -33,60 +31,18 @@ from video_prediction_tools.training.stop import StopRequest
 TINY = ("filters=4", "context_frames=2", "batch_size=4", "max_epochs=2")
 
 
-class StopAfter:
-    """Asks to stop when it is looked at for the n-th time (once a step)."""
-
-    name = "test"
-
-    def __init__(self, looks=10**9):
-        self.looks = looks
-
-    def __bool__(self):
-        self.looks -= 1
-        return self.looks < 0
-
-
 FIRST = "model/convLSTM/cell_0/kernel"  # the first weight in a checkpoint
 
 
 def experiment(prepared, directory, *settings, seed=1):
     """Plan a tiny training."""
-    from video_prediction_tools.models import registry
-
-    return plan(
-        directory,
-        "convLSTM",
-        registry.resolve_hparams("convLSTM", None, [*TINY, *settings]),
-        seed,
-        open_prepared(prepared),
-    )
-
-
-def train(planned, stop=None):
-    """Train as the program does; return the progress."""
-    from video_prediction_tools.training import loop
-
-    with recorded(planned, {}) as opened:
-        progress = loop.train(
-            planned, make_strategy(Cluster()), Cluster(), StopAfter() if stop is None else stop
-        )
-        note_results(opened, progress)
-    return progress
-
-
-def arrays(path):
-    """Return all arrays of a checkpoint but its header."""
-    with np.load(path) as file:
-        return {key: file[key] for key in file.files if key != "header"}
+    return trainings.experiment("convLSTM", prepared, directory, *TINY, *settings, seed=seed)
 
 
 def assert_same_training(one, other):
     """Assert that two model directories hold the same weights, optimizers and log, bit for bit."""
     for file in (last_file, best_file):
-        a, b = arrays(file(one)), arrays(file(other))
-        assert a.keys() == b.keys() and a
-        for key in a:
-            np.testing.assert_array_equal(a[key], b[key], err_msg=f"{file.__name__} {key}")
+        assert_same_arrays(file(one), file(other))
     rows = [
         [row[:5] for row in csv.reader(open(directory / "training_log.csv"))] for directory in (one, other)
     ]

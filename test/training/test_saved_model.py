@@ -3,19 +3,17 @@
 import dataclasses
 import json
 import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from trainings import StopAfter, experiment, train
 
 from video_prediction_tools.datasets.channels import Region
-from video_prediction_tools.datasets.prepared import open_prepared
 from video_prediction_tools.errors import InputError, StoppedEarly
 from video_prediction_tools.metadata.files import write_json
 from video_prediction_tools.metadata.record import OpenRecord, read_record
 from video_prediction_tools.training.checkpoints import Origin, Progress, best_file, save
-from video_prediction_tools.training.distribution import Cluster, make_strategy
-from video_prediction_tools.training.experiment import HPARAMS_NAME, SPEC_NAME, note_results, plan, recorded
+from video_prediction_tools.training.experiment import HPARAMS_NAME, SPEC_NAME
 from video_prediction_tools.training.saved_model import load_forecaster, read_data_spec
 
 SETTINGS = [
@@ -33,20 +31,10 @@ SEEDS = np.arange(100, dtype=np.int32)
 @pytest.fixture(scope="module")
 def trained(prepared, tmp_path_factory):
     """A tiny trained model and its data."""
-    from video_prediction_tools.models import registry
-    from video_prediction_tools.training import loop
-
-    data = open_prepared(prepared)
-    planned = plan(
-        tmp_path_factory.mktemp("models") / "model",
-        "convLSTM",
-        registry.resolve_hparams("convLSTM", None, SETTINGS),
-        1,
-        data,
-    )
-    with recorded(planned, {}) as opened:
-        note_results(opened, loop.train(planned, make_strategy(Cluster()), Cluster(), stop=None))
-    return planned.directory, data
+    directory = tmp_path_factory.mktemp("models") / "model"
+    planned = experiment("convLSTM", prepared, directory, *SETTINGS)
+    train(planned)
+    return directory, planned.data
 
 
 def test_forecast_in_physical_units(trained):
@@ -148,18 +136,9 @@ def test_damaged_data_spec(entry, value, said, trained):
 
 def test_unfinished_training_is_refused(prepared, tmp_path):
     """A training that was stopped must be finished first."""
-    from video_prediction_tools.models import registry
-    from video_prediction_tools.training import loop
-
-    planned = plan(
-        tmp_path / "model",
-        "convLSTM",
-        registry.resolve_hparams("convLSTM", None, SETTINGS),
-        1,
-        open_prepared(prepared),
-    )
-    with pytest.raises(StoppedEarly), recorded(planned, {}):
-        loop.train(planned, make_strategy(Cluster()), Cluster(), SimpleNamespace(name="test"))
+    planned = experiment("convLSTM", prepared, tmp_path / "model", *SETTINGS)
+    with pytest.raises(StoppedEarly):
+        train(planned, StopAfter(0))
     with pytest.raises(InputError, match="unfinished step \\(state 'interrupted'\\)"):
         load_forecaster(planned.directory)
 
