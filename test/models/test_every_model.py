@@ -4,11 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_models import SMALL, data, make, shake
+from small_models import SMALL, copy_weights, data, make, shake
 
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.models import registry
 from video_prediction_tools.models.layers.noise import mix
+from video_prediction_tools.training.arithmetic import layer_arithmetic
 
 SEEDS = np.array([11, 12, 13, 14], np.int32)
 VARIANTS = [(name, variant) for name, small in SMALL.items() for variant in [[], *small.variants]]
@@ -20,6 +21,20 @@ def losses(model, frames, known, step=0):
         phase.name: float(phase.loss(frames, known, step, SEEDS[: len(frames)])["loss"])
         for phase in model.phases(10)
     }
+
+
+def gradients(model, frames, known):
+    """Return the gradients of each phase, by the paths of its weights."""
+    found = []
+    for phase in model.phases(total_steps=10):
+        with tf.GradientTape() as tape:
+            loss = phase.loss(frames, known, 0, SEEDS[: len(frames)])["loss"]
+        each = tape.gradient(loss, [variable.value for variable in phase.variables])
+        for variable, gradient in zip(phase.variables, each, strict=True):
+            assert gradient is not None, f"{variable.path}: no gradient"
+        paths = [variable.path for variable in phase.variables]
+        found.append(dict(zip(paths, (np.asarray(tf.convert_to_tensor(one)) for one in each), strict=True)))
+    return found
 
 
 @pytest.fixture(params=registry.names())
@@ -45,15 +60,10 @@ def test_shapes_and_gradients(name, rng, overrides):
     forecast = model.forecast(frames[:, :4], known, SEEDS[:2])
     assert forecast.shape == (2, 3, 9, 11, 2) and forecast.dtype == "float32" and np.isfinite(forecast).all()
     reached = set()
-    for phase in model.phases(total_steps=10):
-        with tf.GradientTape() as tape:
-            loss = phase.loss(frames, known, 0, SEEDS[:2])["loss"]
-        gradients = tape.gradient(loss, [variable.value for variable in phase.variables])
-        for variable, gradient in zip(phase.variables, gradients, strict=True):
-            assert gradient is not None, f"{variable.path}: no gradient"
-            gradient = tf.convert_to_tensor(gradient)
-            assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, f"{variable.path}: no gradient"
-            reached.add(variable.path)
+    for each in gradients(model, frames, known):
+        for path, gradient in each.items():
+            assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, f"{path}: no gradient"
+            reached.add(path)
     assert reached == {variable.path for variable in model.trainable_variables}
     assert np.isfinite(float(model.validation_loss(frames, known, SEEDS[:2])))
 
@@ -84,35 +94,68 @@ def test_a_smaller_grid_than_the_smallest_is_refused(name):
             make(name, height=height, width=1)
 
 
-def test_no_frame_after_init_time_is_seen(name, rng):
-    model = make(name)
-    shake(model, rng)
-    frames, known = data(model, rng)
-    before = np.asarray(model.forecast(frames[:, :4], known, SEEDS[:2]))
-    loss = float(model.validation_loss(frames, known, SEEDS[:2]))
-    changed = frames.copy()
-    changed[:, 4:] += 100.0
-    np.testing.assert_array_equal(np.asarray(model.forecast(changed[:, :4], known, SEEDS[:2])), before)
-    # the validation loss does see them, but the forecast that it judges does not: the error is that of the change
-    assert float(model.validation_loss(changed, known, SEEDS[:2])) > loss + 50
-
-
 def test_the_validation_loss_is_that_of_forecasts(name, rng):
-    """Their loss; of stochastic models the fair CRPS of two (written out here for two members)."""
+    """Of the same ones whatever comes after init_time; of stochastic models the fair CRPS of two (here written out)."""
     model = make(name)
     shake(model, rng)
     frames, known = data(model, rng)
-    truth = frames[:, 4:]
     seeds = [np.asarray(mix(SEEDS[:2], member)).astype(np.int32) for member in range(2)]
     one, two = (np.asarray(model.forecast(frames[:, :4], known, seed), np.float64) for seed in seeds)
-    if not model.stochastic:
-        kinds = {"mse": (one - truth) ** 2, "mae": np.abs(one - truth)}
-        expected = kinds[model.hparams.loss_fun].mean()
-    else:
-        spread = np.abs(one - two).mean()
-        assert spread > 1e-4
-        expected = (np.abs(one - truth).mean() + np.abs(two - truth).mean()) / 2 - spread / 2
-    assert float(model.validation_loss(frames, known, SEEDS[:2])) == pytest.approx(expected, rel=1e-4)
+    for truth in (frames[:, 4:], rng.normal(size=one.shape), one + rng.normal(scale=0.1, size=one.shape)):
+        if not model.stochastic:
+            kinds = {"mse": (one - truth) ** 2, "mae": np.abs(one - truth)}
+            expected = kinds[model.hparams.loss_fun].mean()
+        else:
+            spread = np.abs(one - two).mean()
+            assert spread > 1e-4
+            expected = (np.abs(one - truth).mean() + np.abs(two - truth).mean()) / 2 - spread / 2
+        seen = np.concatenate([frames[:, :4], truth.astype(np.float32)], axis=1)
+        assert float(model.validation_loss(seen, known, SEEDS[:2])) == pytest.approx(expected, rel=1e-4)
+
+
+def test_only_the_variables_of_opt_var_count(name, rng):
+    """In the validation, and in a training where lead frames are compared with forecasts and nothing else."""
+    model = make(name, overrides=["opt_var=msl", *SMALL[name].frames_only])
+    shake(model, rng)
+    for weight in model.trainable_variables:
+        if weight.path.endswith(("posterior/moments/kernel", "posterior/parameters/kernel")):
+            weight.assign(tf.zeros_like(weight))  # codes that do not depend on what they are made from
+    frames, known = data(model, rng)
+
+    def both(frames):
+        # a regression has one set of moments for all variables
+        trained = losses(model, frames, known) if name != "linear_regression" else {}
+        return {"validation": float(model.validation_loss(frames, known, SEEDS[:2])), **trained}
+
+    before, changed = both(frames), []
+    for channel in range(2):
+        other = frames.copy()
+        other[:, 4:, ..., channel] += rng.normal(size=other[:, 4:, ..., channel].shape)
+        changed.append(both(other))
+    assert changed[0] == before
+    for key, loss in changed[1].items():
+        assert abs(loss - before[key]) > 1e-3 * abs(before[key]), key
+
+
+@pytest.mark.parametrize("name", [name for name, small in SMALL.items() if small.multiple > 1])
+def test_a_padded_grid_is_one_with_its_edges_reflected_by_hand(name, rng):
+    """Below and to the right. In the first lead frame: later ones come from forecasts, which are padded anew."""
+    small, height, width = SMALL[name], 9, 10
+    rows, columns = (-(-points // small.multiple) * small.multiple for points in (height, width))
+    model = make(name, height=height, width=width, lead=1, overrides=small.padded)
+    whole = make(name, height=rows, width=columns, lead=1, overrides=small.padded)
+    shake(model, rng)
+    copy_weights(whole, model)
+    frames, known = data(model, rng)
+
+    def by_hand(mode):
+        edges = ((0, 0), (0, 0), (0, rows - height), (0, columns - width), (0, 0))
+        forecast = whole.forecast(np.pad(frames[:, :4], edges, mode), np.pad(known, edges, mode), SEEDS[:2])
+        return np.asarray(forecast)[:, :, :height, :width]
+
+    found = np.asarray(model.forecast(frames[:, :4], known, SEEDS[:2]))
+    np.testing.assert_allclose(found, by_hand("symmetric"), atol=1e-5)
+    assert np.abs(found - by_hand("reflect")).max() > 1e-3  # it does depend on what lies beyond the edges
 
 
 @pytest.mark.parametrize("name", [name for name, small in SMALL.items() if small.uses_all])
@@ -220,18 +263,46 @@ def test_weights_are_named_apart_and_the_same_in_every_instance(name):
     assert [variable.path for variable in make(name, context=1, lead=1).variables] == paths
 
 
-def test_bfloat16_gives_nearly_the_same_forecast(name, rng):
-    from video_prediction_tools.training.arithmetic import layer_arithmetic
-
+def in_both_arithmetics(name, rng):
+    """Return a model that computes in float32, and one that computes in bfloat16, with the same weights."""
     whole = make(name)
     shake(whole, rng)
     with layer_arithmetic("bfloat16"):
         half = make(name)
-    for mine, theirs in zip(half.variables, whole.variables, strict=True):
-        mine.assign(theirs)
+    copy_weights(half, whole)
+    return whole, half
+
+
+def test_bfloat16_gives_nearly_the_same_forecast(name, rng):
+    whole, half = in_both_arithmetics(name, rng)
     frames, known = data(whole, rng)
     expected = np.asarray(whole.forecast(frames[:, :4], known, SEEDS[:2]))
     found = half.forecast(frames[:, :4], known, SEEDS[:2])
     assert found.dtype == "float32"
     assert np.abs(np.asarray(found) - expected).mean() < 0.05 * np.abs(expected).mean()
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_bfloat16_gives_nearly_the_same_gradients(name, rng):
+    """Finite ones for every trainable weight, of each phase within 0.3 of their size; unrelated ones are 1.4 apart.
+
+    Nearly all models are within 0.05. Those of savp have a loss of absolute errors, whose signs turn where errors are
+    small, and normalise over 3 x 3 points: 0.2.
+    """
+    whole, half = in_both_arithmetics(name, rng)
+    frames, known = data(whole, rng)
+    for expected, found in zip(gradients(whole, frames, known), gradients(half, frames, known), strict=True):
+        assert found.keys() == expected.keys()
+        for path, gradient in found.items():
+            assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0, f"{path}: no gradient"
+        one, other = (np.concatenate([g.ravel() for g in each.values()]) for each in (expected, found))
+        assert np.linalg.norm(other - one) < 0.3 * np.linalg.norm(one)
+
+
+def test_options_of_the_optimizer_reach_those_of_all_phases(name):
+    model = make(name, overrides=["weight_decay=0.01", "clip_norm=0.3", "lr=0.02", "lr_schedule=constant"])
+    for phase in model.phases(10):
+        if name != "linear_regression":  # descends to its mean at a rate of its own
+            optimizer = phase.optimizer
+            assert (optimizer.weight_decay, optimizer.global_clipnorm) == (0.01, 0.3)
+            assert float(optimizer.learning_rate) == pytest.approx(0.02)

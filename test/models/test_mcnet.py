@@ -99,16 +99,18 @@ def test_losses_are_those_of_the_paper(rng):
 
 
 def test_beta_zero_makes_no_discriminator():
-    assert [phase.name for phase in make("mcnet").phases(10)] == ["generator"]
-    assert not any("discriminator" in variable.path for variable in make("mcnet").variables)
+    model = make("mcnet", overrides=["beta=0"])
+    assert [phase.name for phase in model.phases(10)] == ["generator"]
+    assert not any("discriminator" in variable.path for variable in model.variables)
     phases = make("mcnet", overrides=["beta=0.02"]).phases(10)
     assert [phase.name for phase in phases] == ["discriminator", "generator"]
     assert not {v.path for v in phases[0].variables} & {v.path for v in phases[1].variables}
+    assert [phase.optimizer.beta_1 for phase in phases] == [0.5, 0.5]  # as in the authors' script
 
 
 def test_layers_have_the_paper_s_sizes():
     """With gf_dim 64 the weights of the authors' network, worked out from its layers (one channel, no known ones)."""
-    model = make("mcnet", height=16, width=16, variables=("x",), known=(), overrides=["gf_dim=64"])
+    model = make("mcnet", height=16, width=16, variables=("x",), known=(), overrides=["gf_dim=64", "beta=0"])
 
     def weights(size, *channels):
         return sum(size**2 * n * m + m for n, m in zip(channels, channels[1:], strict=False))

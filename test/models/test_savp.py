@@ -290,11 +290,13 @@ def test_without_a_posterior_all_codes_are_noise(rng):
 
 
 def test_the_players_have_their_own_weights_and_optimizers(rng):
-    model = make("savp")
+    model = make("savp", overrides=["beta1=0.3", "beta2=0.8"])
     shake(model, rng)
     frames, known = data(model, rng)
     discriminator, generator = model.phases(10)
     assert discriminator.optimizer is not generator.optimizer
+    for optimizer in (discriminator.optimizer, generator.optimizer):
+        assert (optimizer.beta_1, optimizer.beta_2) == (0.3, 0.8)
     assert not {v.path for v in discriminator.variables} & {v.path for v in generator.variables}
     with tf.GradientTape() as tape:
         loss = discriminator.loss(frames, known, 0, SEEDS)["loss"]
