@@ -382,15 +382,42 @@ def test_one_more_attempt_from_the_beginning_and_no_third(prepared, tmp_path, ca
     assert "going on once from step 0 with the learning rate times 0.5" in capsys.readouterr().out
 
 
-def test_not_enough_memory(prepared, tmp_path, monkeypatch):
-    def exhausted(self, *inputs):
-        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[8,1024]")
+def exhausted_device():
+    raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[8,1024]")
 
-    monkeypatch.setattr(Steps, "train", exhausted)
+
+def exhausted_host():
+    raise MemoryError
+
+
+def within_a_layer():
+    """As Keras tells it, and then TensorFlow."""
+    try:
+        try:
+            exhausted_device()
+        except tf.errors.OpError as error:
+            raise ValueError("Exception encountered when calling layer") from error
+    except ValueError:
+        raise RuntimeError("while this was handled")  # noqa: B904
+
+
+@pytest.mark.parametrize("fails", [exhausted_device, exhausted_host, within_a_layer])
+def test_not_enough_memory(prepared, tmp_path, monkeypatch, fails):
+    """Told by an error, or by one that another one stands for."""
+    monkeypatch.setattr(Steps, "train", lambda *_: fails())
     with pytest.raises(
         InputError, match="convLSTM with batch_size 4; lower batch_size, or raise gradient_acc"
     ):
         train(experiment(prepared, tmp_path / "model", "batch_size=4"))
+
+
+def test_another_error_is_not_told_as_want_of_memory(prepared, tmp_path, monkeypatch):
+    def fails(*_):
+        raise ValueError("Exception encountered when calling layer") from ZeroDivisionError()
+
+    monkeypatch.setattr(Steps, "train", fails)
+    with pytest.raises(ValueError, match="when calling layer"):
+        train(experiment(prepared, tmp_path / "model"))
 
 
 def test_schedules_that_end_after_the_training_are_told(prepared, tmp_path, capsys):

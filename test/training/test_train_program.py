@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -64,6 +65,8 @@ def _handlers():
         ([*TINY, "context_frames=1", "context_loss_weight=1"], "one context frame has no forecasts within"),
         (["--model", "savp", "--set", "context_frames=2", "kernel_size=4"], "4 is even"),
         (["--model", "crps_ensemble", "--set", "context_frames=2", "nz=0", "noise_channels=0"], "both 0"),
+        (["--model", "vae", "--set", "context_frames=2", "nz=0"], "'nz' is 0; give a value from 1"),
+        (["--model", "savp", "--set", "context_frames=2", "nz=0"], "'nz' is 0; give a value from 1"),
         ([*TINY, "--model_hparams", "/nowhere/hp.json"], "/nowhere/hp.json: does not exist"),
     ],
 )
@@ -158,6 +161,31 @@ def test_damaged_record_is_found_when_read(capsys, prepared, tmp_path):
     )
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ERROR")]
     assert code == 2 and len(errors) == 1 and str(path) in errors[0] and "damaged" in errors[0]
+    assert read_record(tmp_path / "model").state == "failed"
+
+
+def test_loss_that_is_no_number(capsys, make_prepared, prepared, tmp_path):
+    """Exit code 1, and a line with the step and the checkpoint that is kept, in place of a traceback."""
+
+    def spoil(frames):
+        frames[20] = np.inf
+
+    data = make_prepared(tmp_path / prepared.name, spoil=spoil)
+    settings = ("batch_size=1", "max_epochs=1", "checkpoint_seconds=0")
+    code = run(
+        main_train_models.main,
+        main_train_models.build_parser(),
+        ["--input_dir", str(data), "--output_dir", str(tmp_path / "model"), *TINY, *settings],
+    )
+    (line,) = capsys.readouterr().err.splitlines()
+    assert code == 1
+    found = re.fullmatch(
+        r"ERROR: the loss is (?:nan|inf) at step (\d+); the last good checkpoint, of step (\d+), is kept; try .*",
+        line,
+    )
+    assert found, line
+    assert 0 < int(found[2]) < int(found[1])
+    assert read_progress(last_file(tmp_path / "model")).step == int(found[2])
     assert read_record(tmp_path / "model").state == "failed"
 
 
