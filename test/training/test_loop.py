@@ -43,6 +43,7 @@ def assert_same_training(one, other):
     """Assert that two model directories hold the same weights, optimizers and log, bit for bit."""
     for file in (last_file, best_file):
         assert_same_arrays(file(one), file(other))
+        assert arrays(file(one))
     rows = [
         [row[:5] for row in csv.reader(open(directory / "training_log.csv"))] for directory in (one, other)
     ]
