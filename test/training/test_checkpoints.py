@@ -5,22 +5,15 @@ import shutil
 
 import numpy as np
 import pytest
+import trainings
 
-from video_prediction_tools.datasets.prepared import open_prepared
 from video_prediction_tools.errors import InputError, StoppedEarly
 from video_prediction_tools.main_scripts import main_train_models
 from video_prediction_tools.main_scripts.program import run
 from video_prediction_tools.metadata.record import version
 from video_prediction_tools.training import checkpoints
 from video_prediction_tools.training.checkpoints import best_file, last_file
-from video_prediction_tools.training.distribution import Cluster, make_strategy
-from video_prediction_tools.training.experiment import (
-    HPARAMS_NAME,
-    SPEC_NAME,
-    note_results,
-    plan,
-    recorded,
-)
+from video_prediction_tools.training.experiment import HPARAMS_NAME, SPEC_NAME
 from video_prediction_tools.training.saved_model import load_forecaster
 
 MODEL = "linear_regression"  # it is trained in a second
@@ -28,24 +21,9 @@ SETTINGS = ("context_frames=2", "batch_size=8", "max_epochs=1")
 OTHER_COMMIT = "AMBS 0.0.9 of commit 0123456789abcdef0123456789abcdef01234567"
 
 
-class Stop:
-    """Asks to stop after the first step."""
-
-    name = "test"
-
-    def __bool__(self):
-        return True
-
-
 def train(data, directory, model=MODEL, *settings, seed=1, stop=None):
     """Train as the program does; return the directory."""
-    from video_prediction_tools.models import registry
-    from video_prediction_tools.training import loop
-
-    hparams = registry.resolve_hparams(model, None, [*SETTINGS, *settings])
-    planned = plan(directory, model, hparams, seed, open_prepared(data))
-    with recorded(planned, {}) as opened:
-        note_results(opened, loop.train(planned, make_strategy(Cluster()), Cluster(), stop))
+    trainings.train(trainings.experiment(model, data, directory, *SETTINGS, *settings, seed=seed), stop)
     return directory
 
 
@@ -79,7 +57,7 @@ def finished(trained, tmp_path):
 def stopped(prepared, tmp_path):
     """A training that was stopped after a step."""
     with pytest.raises(StoppedEarly):
-        train(prepared, tmp_path / "stopped", stop=Stop())
+        train(prepared, tmp_path / "stopped", stop=trainings.StopAfter(0))
     return tmp_path / "stopped"
 
 
