@@ -126,12 +126,11 @@ def schedules(model: str, steps: int) -> list[str]:
     The inverse sigmoid of k = steps / 10 is at 1/20 after log(19 k) tenths of a training.
     """
     rise = f"kl_anneal_steps={steps // 10},{max(steps * 3 // 10, steps // 10 + 1)}"
-    late_rise = f"kl_anneal_steps={steps * 3 // 10},{max(steps * 6 // 10, steps * 3 // 10 + 1)}"
     sampling = f"schedule_sampling_k={max(steps / 10, 1.0)}"
     return {
         "vae": [rise],
-        "savp": [late_rise, sampling],
-        "savp_vae": [late_rise, sampling],
+        "savp": [rise, sampling],
+        "savp_vae": [rise, sampling],
         "savp_gan": [sampling],
         "predrnn": [
             f"r_sampling_step_1={steps // 5}",
