@@ -1,6 +1,7 @@
 """Batches on their way to the device: what comes out, where it goes on, and what goes wrong."""
 
 import shutil
+import threading
 from itertools import islice
 
 import numpy as np
@@ -41,6 +42,27 @@ def test_validation_feed_repeats_itself(prepared):
             frames, _ = next(feed)
             assert len(frames) == size
             np.testing.assert_array_equal(frames, expected.frames)
+
+
+def test_a_closed_feed_reads_no_more(prepared):
+    """Though somebody still holds it, as the traceback of a failed training does."""
+    import tensorflow as tf
+
+    from video_prediction_tools.training.feed import Feed
+
+    sequences, ended = open_prepared(prepared).sequences("train"), threading.Event()
+
+    def batches(replicas, mine):
+        try:
+            yield from sequences.shuffled(4, 5)
+        finally:
+            ended.set()
+
+    feed = Feed(sequences, tf.distribute.get_strategy(), 4, batches)
+    next(feed)
+    assert not ended.wait(1)
+    feed.close()
+    assert ended.wait(30)
 
 
 def test_damage_comes_through(prepared, tmp_path):

@@ -56,6 +56,14 @@ class Feed:
         with self._own_errors():
             return next(self._iterator)
 
+    def close(self) -> None:
+        """Stop reading ahead.
+
+        What still reads when Python ends can wait for Python, and Python for it: the traceback of a failed training
+        would keep it alive until then.
+        """
+        self._iterator = None
+
     def _noting_failure(self, batches: Iterator[Batch]) -> Iterator[tuple[Any, Any]]:
         try:
             for batch in batches:

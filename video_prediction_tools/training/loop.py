@@ -4,7 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import keras
@@ -146,6 +146,9 @@ class _Trainer:
     def close(self) -> None:
         if self.log:
             self.log.close()
+        if self.validation_feed:
+            self.validation_feed.close()
+            self.validation_feed = None
 
     def run(self) -> Progress:
         self._introduce()
@@ -184,11 +187,15 @@ class _Trainer:
             StoppedEarly, Diverged: see `train`.
         """
         state = self.state
-        feed = training_feed(self.training, self.strategy, self.batch_size, self.experiment.seed, state.step)
         compiled = False
-        with progress(
-            "training steps", self.total_steps, done=state.step, enabled=self.cluster.is_chief
-        ) as advance:
+        with (
+            closing(
+                training_feed(self.training, self.strategy, self.batch_size, self.experiment.seed, state.step)
+            ) as feed,
+            progress(
+                "training steps", self.total_steps, done=state.step, enabled=self.cluster.is_chief
+            ) as advance,
+        ):
             while not state.finished and state.step < self.total_steps:
                 losses = self.steps.train(*next(feed), tf.constant(state.step, tf.int64))
                 state.step += 1
