@@ -263,12 +263,12 @@ def test_weights_are_named_apart_and_the_same_in_every_instance(name):
     assert [variable.path for variable in make(name, context=1, lead=1).variables] == paths
 
 
-def in_both_arithmetics(name, rng):
+def in_both_arithmetics(name, rng, **settings):
     """Return a model that computes in float32, and one that computes in bfloat16, with the same weights."""
-    whole = make(name)
+    whole = make(name, **settings)
     shake(whole, rng)
     with layer_arithmetic("bfloat16"):
-        half = make(name)
+        half = make(name, **settings)
     copy_weights(half, whole)
     return whole, half
 
@@ -286,10 +286,10 @@ def test_bfloat16_gives_nearly_the_same_forecast(name, rng):
 def test_bfloat16_gives_nearly_the_same_gradients(name, rng):
     """Finite ones for every trainable weight, of each phase within 0.3 of their size; unrelated ones are 1.4 apart.
 
-    Nearly all models are within 0.05. Those of savp have a loss of absolute errors, whose signs turn where errors are
-    small, and normalise over 3 x 3 points: 0.2.
+    Nearly all models are within 0.05. Those of savp normalise again and again: 0.1 here, and more the fewer points
+    there are and where signs of absolute errors turn (0.5 on 9 x 11 points, as float32 with rounded weights, too).
     """
-    whole, half = in_both_arithmetics(name, rng)
+    whole, half = in_both_arithmetics(name, rng, height=24, width=24, overrides=["loss_fun=mse"])
     frames, known = data(whole, rng)
     for expected, found in zip(gradients(whole, frames, known), gradients(half, frames, known), strict=True):
         assert found.keys() == expected.keys()
