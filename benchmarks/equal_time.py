@@ -26,6 +26,7 @@ import json
 import shutil
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import costs
@@ -107,12 +108,13 @@ def cheapest_step(model: str, data: Path, base: Path) -> float:
     with layer_arithmetic(hparams.mixed_precision):
         network = registry.create(name, data_spec(experiment), hparams)
         steps = Steps(network, experiment.normalisation, prepared.region, 1, 1000, strategy)
-    feed, times = training_feed(sequences, strategy, hparams.batch_size, 1, 0), []
-    for number in range(TIMED_STEPS + 1):  # the first compiles
-        batch = next(feed)
-        begun = time.process_time()
-        float(steps.train(*batch, tf.constant(number, tf.int64))["loss"])
-        times.append(time.process_time() - begun)
+    times = []
+    with closing(training_feed(sequences, strategy, hparams.batch_size, 1, 0)) as feed:
+        for number in range(TIMED_STEPS + 1):  # the first compiles
+            batch = next(feed)
+            begun = time.process_time()
+            float(steps.train(*batch, tf.constant(number, tf.int64))["loss"])
+            times.append(time.process_time() - begun)
     keras.backend.clear_session()
     print(
         f"{model}: {min(times):.3f} s of computing time a step of {hparams.batch_size} sequences", flush=True
