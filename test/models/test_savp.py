@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import tensorflow as tf
+from numpy_layers import convolution, sigmoid
 from small_models import data, make, shake
 
 from video_prediction_tools.errors import InputError
@@ -14,10 +15,6 @@ from video_prediction_tools.models.layers.savp_generator import NormalizedConvLS
 from video_prediction_tools.models.savp import number_of_scales
 
 SEEDS = np.array([3, 4], np.int32)
-
-
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
 
 
 def test_cdna_kernels_in_numpy(rng):
@@ -97,11 +94,7 @@ def test_normalised_conv_lstm_cell_in_numpy(rng):
         return (features - mean) / np.sqrt(variance + EPSILON) * scale + offset
 
     joined = np.concatenate([inputs, hidden], axis=-1)
-    kernel = np.asarray(cell.convolution.kernel)
-    gates = np.zeros((2, 6, 7, 12))
-    padded = np.pad(joined, ((0, 0), (2, 2), (2, 2), (0, 0)))
-    for i, j in np.ndindex(5, 5):
-        gates += padded[:, i : i + 6, j : j + 7] @ kernel[i, j]
+    gates = convolution(joined, np.asarray(cell.convolution.kernel, np.float64))
     i, f, g, o = np.split(normalised(gates, cell.gate_norm) + shift, 4, axis=-1)
     new = normalised(sigmoid(f + 1) * state + sigmoid(i) * np.tanh(g), cell.state_norm)
     np.testing.assert_allclose(np.asarray(found[1]), new, rtol=1e-3, atol=1e-4)
