@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import xarray as xr
+from random_walks import DEVIATION, drawn_from_zero, learn_walks
 from scores.probability import crps_for_ensemble
 from small_models import data, make, shake
 
@@ -98,41 +98,12 @@ def test_loss_in_numpy_from_the_members_by_themselves(rng, fairness):
 @pytest.mark.slow
 def test_spread_becomes_that_of_the_truth(rng):
     """x(t+1) = x(t) + noise of deviation 0.5, the same at all points: what cannot be known shall be the spread."""
-    settings = [
-        "filters=8",
-        "kernel_size=1",
-        "lr=0.01",
-        "lr_schedule=constant",
-        "fairness=1",
-        "noise_channels=0",
-    ]
-    model = make(
-        "crps_ensemble",
-        height=2,
-        width=3,
-        variables=("2t",),
-        known=(),
-        context=2,
-        lead=2,
-        overrides=[*settings, "nz=2"],
-    )
-    (phase,) = model.phases(1)
-    phase.optimizer.build(phase.variables)
-
-    @tf.function
-    def step(frames, number):
-        with tf.GradientTape() as tape:
-            loss = phase.loss(frames, empty, number, 64 * number + tf.range(64))["loss"]
-        phase.optimizer.apply(tape.gradient(loss, [v.value for v in phase.variables]), phase.variables)
-
-    empty = np.zeros((64, 4, 2, 3, 0), np.float32)
-    for number in range(600):
-        walks = np.cumsum(0.5 * rng.normal(size=(64, 4, 1, 1, 1)), axis=1)
-        step(np.broadcast_to(walks, (64, 4, 2, 3, 1)).astype(np.float32), tf.constant(number))
-    context = np.zeros((2000, 2, 2, 3, 1), np.float32)
-    ensemble = np.asarray(model.forecast(context, np.zeros((2000, 4, 2, 3, 0), np.float32), np.arange(2000)))
-    np.testing.assert_allclose(ensemble.std(axis=0)[:, 0, 0, 0], [0.5, 0.5 * np.sqrt(2)], rtol=0.2)
-    assert np.abs(ensemble.mean(axis=0)).max() < 0.1
+    settings = ["filters=8", "kernel_size=1", "lr=0.01", "lr_schedule=constant", "fairness=1"]
+    settings += ["noise_channels=0", "nz=2"]
+    model, _ = learn_walks("crps_ensemble", rng, settings, grid=(2, 3), context=2, lead=2)
+    drawn = drawn_from_zero(model, 2000)
+    np.testing.assert_allclose(drawn.std(axis=0), [DEVIATION, DEVIATION * np.sqrt(2)], rtol=0.2)
+    assert np.abs(drawn.mean(axis=0)).max() < 0.1
 
 
 def test_without_noise_it_is_refused():

@@ -6,6 +6,7 @@ import pytest
 import scipy.ndimage
 import tensorflow as tf
 from numpy_layers import convolution, sigmoid
+from random_walks import DEVIATION, drawn_from_zero, learn_walks
 from small_models import data, make, shake
 
 from video_prediction_tools.errors import InputError
@@ -363,28 +364,8 @@ def test_a_trained_code_says_what_the_context_does_not(rng):
     """
     settings = ["ngf=4", "nef=4", "nz=1", "lr=0.01", "beta1=0.9", "schedule_sampling_k=0", "loss_fun=mse"]
     settings += ["l1_weight=1", "kl_weight=0.1", "kl_anneal_steps=200,400"]
-    grid = {"height": 8, "width": 8, "variables": ("2t",), "known": (), "context": 1, "lead": 1}
-    model = make("savp_vae", **grid, overrides=settings)
-    (phase,) = model.phases(600)
-    phase.optimizer.build(phase.variables)
-    known = np.zeros((64, 2, 8, 8, 0), np.float32)
-
-    @tf.function
-    def step(frames, number):
-        with tf.GradientTape() as tape:
-            parts = phase.loss(frames, known, number, 64 * number + tf.range(64))
-        gradients = tape.gradient(parts["loss"], [weight.value for weight in phase.variables])
-        phase.optimizer.apply(gradients, phase.variables)
-        return parts["kl"]
-
-    divergences = []
-    for number in range(600):
-        walks = np.cumsum(0.5 * rng.normal(size=(64, 2, 1, 1, 1)), axis=1)
-        divergences.append(
-            step(np.broadcast_to(walks, (64, 2, 8, 8, 1)).astype(np.float32), tf.constant(number))
-        )
-    context, known_of_all = np.zeros((1000, 1, 8, 8, 1), np.float32), np.zeros((1000, 2, 8, 8, 0), np.float32)
-    drawn = np.asarray(model.forecast(context, known_of_all, np.arange(1000)))[:, 0].mean(axis=(1, 2, 3))
-    assert drawn.std() == pytest.approx(np.sqrt(0.25 - 0.05), rel=0.2)
-    assert np.mean(divergences[-50:]) == pytest.approx(0.5 * np.log(0.25 / 0.05), rel=0.2)
+    model, parts = learn_walks("savp_vae", rng, settings, grid=(8, 8))
+    drawn = drawn_from_zero(model, 1000)
+    assert drawn.std() == pytest.approx(np.sqrt(DEVIATION**2 - 0.05), rel=0.2)
+    assert parts["kl"][-50:].mean() == pytest.approx(0.5 * np.log(DEVIATION**2 / 0.05), rel=0.2)
     assert abs(drawn.mean()) < 0.1

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from numpy_layers import convolution, sigmoid
+from random_walks import DEVIATION, drawn_from_zero, learn_walks
 from small_models import data, make, shake
 
 from video_prediction_tools.errors import InputError
@@ -156,26 +156,9 @@ def test_spread_is_that_of_the_truth_less_half_the_weight_of_the_kl_loss(rng, kl
     or none (probabilistic principal components: Tipping & Bishop 1999); KL = log(1/4 / (w/2)) / 2.
     """
     settings = ["filters=8", "latent_filters=8", "kernel_size=1", "lr=0.01", "nz=1", f"kl_weight={kl_weight}"]
-    grid = {"height": 2, "width": 3, "variables": ("2t",), "known": (), "context": 1, "lead": 1}
-    model = make("vae", **grid, overrides=settings)
-    (phase,) = model.phases(600)
-    phase.optimizer.build(phase.variables)
-    known = np.zeros((64, 2, 2, 3, 0), np.float32)
-
-    @tf.function
-    def step(frames, number):
-        with tf.GradientTape() as tape:
-            parts = phase.loss(frames, known, number, 64 * number + tf.range(64))
-        gradients = tape.gradient(parts["loss"], [weight.value for weight in phase.variables])
-        phase.optimizer.apply(gradients, phase.variables)
-        return parts["kl"]
-
-    for number in range(600):
-        walks = np.cumsum(0.5 * rng.normal(size=(64, 2, 1, 1, 1)), axis=1)
-        divergence = step(np.broadcast_to(walks, (64, 2, 2, 3, 1)).astype(np.float32), tf.constant(number))
-    context, known_of_all = np.zeros((2000, 1, 2, 3, 1), np.float32), np.zeros((2000, 2, 2, 3, 0), np.float32)
-    drawn = np.asarray(model.forecast(context, known_of_all, np.arange(2000)))[:, 0, 0, 0, 0]
-    expected = max(0.25 - kl_weight / 2, 0.0)
+    model, parts = learn_walks("vae", rng, settings, grid=(2, 3))
+    drawn = drawn_from_zero(model, 2000)
+    expected = max(DEVIATION**2 - kl_weight / 2, 0.0)
     assert drawn.std() == pytest.approx(np.sqrt(expected), rel=0.12, abs=0.02)
-    assert float(divergence) == pytest.approx(max(0.5 * np.log(0.5 / kl_weight), 0), rel=0.3, abs=0.02)
+    assert parts["kl"][-1] == pytest.approx(max(0.5 * np.log(0.5 / kl_weight), 0), rel=0.3, abs=0.02)
     assert abs(drawn.mean()) < 0.05
