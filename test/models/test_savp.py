@@ -355,6 +355,7 @@ def test_wrong_hyper_parameters_are_refused():
             make("savp_vae", overrides=[f"kl_anneal_steps={wrong}"])
 
 
+@pytest.mark.slow
 def test_a_trained_code_says_what_the_context_does_not(rng):
     """x(1) = x(0) + noise of variance 1/4, the same at all points, and one number for a code.
 
