@@ -26,13 +26,6 @@ def test_one_context_frame_has_none(name):
     make(name, context=1)
 
 
-def test_an_untrained_residual_model_is_persistence(rng):
-    model = make("convLSTM")
-    frames, known = data(model, rng)
-    forecast = np.asarray(model.forecast(frames[:, :4], known))
-    np.testing.assert_array_equal(forecast, np.repeat(frames[:, 3:4], 3, axis=1))
-
-
 def test_opt_var_must_be_a_variable_of_the_data():
     with pytest.raises(InputError, match="did you mean '2t'"):
         make("convLSTM", overrides=["opt_var=2tt"])

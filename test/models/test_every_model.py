@@ -263,6 +263,16 @@ def test_weights_are_named_apart_and_the_same_in_every_instance(name):
     assert [variable.path for variable in make(name, context=1, lead=1).variables] == paths
 
 
+@pytest.mark.parametrize(
+    "name", ["convLSTM", "convLSTM_gan", "crps_ensemble", "mcnet", "predrnn", "simvp", "vae"]
+)
+def test_an_untrained_residual_model_is_persistence(name, rng):
+    model = make(name, lead=6)
+    frames, known = data(model, rng)
+    forecast = np.asarray(model.forecast(frames[:, :4], known, SEEDS[:2]))
+    np.testing.assert_array_equal(forecast, np.repeat(frames[:, 3:4], 6, axis=1))
+
+
 def in_both_arithmetics(name, rng, **settings):
     """Return a model that computes in float32, and one that computes in bfloat16, with the same weights."""
     whole = make(name, **settings)

@@ -69,13 +69,6 @@ def test_the_residual_connections_carry_small_scales(rng):
         bias.assign(kept)
 
 
-def test_an_untrained_residual_model_is_persistence(rng):
-    model = make("mcnet")
-    frames, known = data(model, rng)
-    forecast = np.asarray(model.forecast(frames[:, :4], known))
-    np.testing.assert_array_equal(forecast, np.repeat(frames[:, 3:4], 3, axis=1))
-
-
 def test_losses_are_those_of_the_paper(rng):
     """L = alpha (L_p + L_gdl) + beta L_GAN, and the discriminator's cross entropy, from its logits in numpy."""
     model = make("mcnet", overrides=["alpha=0.5", "beta=0.1"])

@@ -142,13 +142,6 @@ def test_loss_is_the_sum_of_its_parts(rng):
     assert float(phase.loss(frames, known, 0, SEEDS)["frames"]) != pytest.approx(float(parts["frames"]))
 
 
-def test_an_untrained_residual_model_is_persistence(rng):
-    model = make("predrnn")
-    frames, known = data(model, rng)
-    forecast = np.asarray(model.forecast(frames[:, :4], known))
-    np.testing.assert_array_equal(forecast, np.repeat(frames[:, 3:4], 3, axis=1))
-
-
 def test_weights_of_the_paper_s_settings():
     """23.9 million, as OpenSTL counts for PredRNN.V2 on Moving MNIST (there without biases)."""
     hparams = registry.resolve_hparams(

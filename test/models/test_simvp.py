@@ -129,13 +129,6 @@ def test_the_skip_leads_from_each_frame_to_the_one_a_context_later(rng):
         assert moved_by(frames[:, :3], ahead) == expected
 
 
-def test_an_untrained_residual_model_is_persistence(rng):
-    model = make("simvp", lead=6)
-    frames, known = data(model, rng)
-    forecast = np.asarray(model.forecast(frames[:, :4], known))
-    np.testing.assert_array_equal(forecast, np.repeat(frames[:, 3:4], 6, axis=1))
-
-
 def test_weights_of_the_paper_s_settings():
     """46.8 million, as OpenSTL counts for SimVP+gSTA-S on Moving MNIST."""
     hparams = registry.resolve_hparams(
