@@ -63,6 +63,23 @@ def test_wrong_overrides_are_refused(override, words):
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
+def test_what_goes_on_between_two_steps_has_two_steps_or_none():
+    """Of all models: those hyper-parameters whose names end in `_steps` and that are lists."""
+    lists = [
+        (name, key)
+        for name in registry.names()
+        for key, default in dataclasses.asdict(registry.model_class(name).Hparams()).items()
+        if key.endswith("_steps") and isinstance(default, list)
+    ]
+    assert {key for _, key in lists} == {"decay_steps", "gan_anneal_steps", "kl_anneal_steps"}
+    for name, key in lists:
+        for right in ([], [0, 1], [3, 900]):
+            assert getattr(registry.resolve_hparams(name, None, [f"{key}={right}"]), key) == right
+        for wrong in ("3", "9,3", "3,3", "1,2,3", "-1,3"):
+            with pytest.raises(InputError, match=f"--set: '{key}' is "):
+                registry.resolve_hparams(name, None, [f"{key}={wrong}"])
+
+
 @pytest.mark.parametrize("text", ["[1, 2]", "{lr: 1}", '{"filters": 3}', '{"max_epoch": 3}'])
 def test_wrong_files_are_refused_by_name(tmp_path, text):
     path = tmp_path / "hp.json"

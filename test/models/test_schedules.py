@@ -3,9 +3,6 @@
 import numpy as np
 import pytest
 
-from video_prediction_tools.errors import InputError
-from video_prediction_tools.models import registry
-from video_prediction_tools.models.base import DataSpec
 from video_prediction_tools.models.optimizers import LearningRate
 from video_prediction_tools.models.schedules import inverse_sigmoid, inverse_sigmoid_ends, ramp
 
@@ -34,13 +31,6 @@ def test_one_cycle_equals_its_published_form():
     np.testing.assert_allclose(
         rates("one_cycle", steps, end=0.01), np.where(steps <= top, up, down), rtol=1e-5
     )
-
-
-@pytest.mark.parametrize("value", ["3", "9,3", "3,3", "1,2,3"])
-def test_decay_steps_are_two(value):
-    hparams = registry.resolve_hparams("convLSTM", None, [f"decay_steps={value}"])
-    with pytest.raises(InputError, match="decay_steps"):
-        registry.require_makeable("convLSTM", DataSpec(8, 8, ("2t",), (), 10, 2), hparams)
 
 
 def test_ramp():

@@ -61,7 +61,7 @@ def _handlers():
         ([*TINY, "normalisation=none"], "choose among: zscore, minmax"),
         ([*TINY, "--seed", "-1"], "-1 is not from 0"),
         ([*TINY, "gradient_accumulation=3"], "4 sequences of a device cannot be cut into 3"),
-        ([*TINY, "decay_steps=5"], "decay_steps: [5] are not two steps"),
+        ([*TINY, "decay_steps=5"], "'decay_steps' is [5], not a first and a last step"),
         ([*TINY, "context_frames=1", "context_loss_weight=1"], "one context frame has no forecasts within"),
         (["--model", "savp", "--set", "context_frames=2", "kernel_size=4"], "4 is even"),
         (["--model", "crps_ensemble", "--set", "context_frames=2", "nz=0", "noise_channels=0"], "both 0"),

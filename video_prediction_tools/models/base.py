@@ -15,7 +15,6 @@ from video_prediction_tools.errors import InputError
 from video_prediction_tools.models.hparams import CommonHparams
 from video_prediction_tools.models.layers.noise import mix
 from video_prediction_tools.models.losses import almost_fair_crps, reconstruction_loss, variable_weights
-from video_prediction_tools.models.schedules import require_two_steps
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,6 @@ class VideoPredictionModel(keras.Model):
     def __init__(self, spec: DataSpec, hparams: CommonHparams, **kwargs: Any):
         super().__init__(**kwargs)
         self.spec, self.hparams = spec, hparams
-        require_two_steps("decay_steps", hparams.decay_steps)
         self.loss_weights = variable_weights(hparams.opt_var, spec.variables)
 
     def forecast(self, context: Any, known: Any, seed: Any = 0) -> Any:

@@ -27,7 +27,7 @@ from video_prediction_tools.models.layers.video_discriminator import (
 )
 from video_prediction_tools.models.optimizers import adam
 from video_prediction_tools.models.players import AdversarialHparams, players
-from video_prediction_tools.models.schedules import ramp_between, require_two_steps
+from video_prediction_tools.models.schedules import ramp_between
 
 
 @dataclass
@@ -54,7 +54,6 @@ class ConvLSTMGAN(ConvLSTM):
 
     def __init__(self, spec: DataSpec, hparams: ConvLSTMGANHparams):
         super().__init__(spec, hparams)
-        require_two_steps("gan_anneal_steps", hparams.gan_anneal_steps)
         adversary = hparams.recon_weight < 1.0
         self.discriminator = VideoDiscriminator(hparams.ndf, name="discriminator") if adversary else None
 

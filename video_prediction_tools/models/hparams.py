@@ -22,6 +22,7 @@ def hparam(
     high: float | None = None,
     choices: Sequence[Any] | None = None,
     entries: int = 0,
+    two_steps: bool = False,
 ) -> Any:
     """Declare one hyper-parameter of a dataclass.
 
@@ -31,6 +32,7 @@ def hparam(
         low, high: the closed range of a number, or of every number of a list.
         choices: the allowed values, or the allowed entries of a list.
         entries: the least number of entries of a list.
+        two_steps: a list holds a first and a last step, or nothing (see `two_steps`).
     """
     limits = {
         "help": help,
@@ -38,10 +40,16 @@ def hparam(
         "high": high,
         "choices": tuple(choices) if choices else None,
         "entries": entries,
+        "two_steps": two_steps,
     }
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=limits)
     return dataclasses.field(default=default, metadata=limits)
+
+
+def two_steps(default: list[int], help: str) -> Any:
+    """Declare a hyper-parameter that holds the first and the last step of a change, or nothing."""
+    return hparam(default, help, low=0, high=1_000_000_000, two_steps=True)
 
 
 @dataclass
@@ -65,11 +73,9 @@ class CommonHparams:
         "cosine", "course of the learning rate", choices=("constant", "linear", "cosine", "one_cycle")
     )
     end_lr: float = hparam(0.0, "learning rate at the end, unless it is constant", low=0.0, high=10.0)
-    decay_steps: list[int] = hparam(
+    decay_steps: list[int] = two_steps(
         [],
         "first and last step of the fall of a linear or cosine schedule; empty: from warmup_steps to the last step",
-        low=0,
-        high=1_000_000_000,
     )
     warmup_steps: int = hparam(0, "steps over which the learning rate rises from 0", low=0, high=10_000_000)
     clip_norm: float = hparam(1.0, "largest global norm of the gradient; 0: not clipped", low=0.0)
@@ -174,7 +180,11 @@ def _checked(cls: type[CommonHparams], where: str, key: str, value: Any) -> Any:
             raise InputError(
                 where, f"'{key}' names more than '{ALL}'", f"write {ALL} by itself, or leave it out"
             )
-        return [_checked_one(where, key, typing.get_args(kind)[0], limits, entry) for entry in value]
+        checked = [_checked_one(where, key, typing.get_args(kind)[0], limits, entry) for entry in value]
+        if limits["two_steps"] and checked and not (len(checked) == 2 and checked[0] < checked[1]):
+            what = f"'{key}' is {checked}, not a first and a last step"
+            raise InputError(where, what, "write for example [3000, 9000]")
+        return checked
     return _checked_one(where, key, kind, limits, value)
 
 

@@ -47,7 +47,7 @@ from video_prediction_tools.models.layers.reflection import reflect_to_multiple
 from video_prediction_tools.models.layers.video_discriminator import adversarial_loss
 from video_prediction_tools.models.optimizers import adam
 from video_prediction_tools.models.players import AdversarialHparams, players
-from video_prediction_tools.models.schedules import ramp_between, require_two_steps
+from video_prediction_tools.models.schedules import ramp_between
 
 SCALES = 3
 _FACTOR = 2**SCALES
@@ -76,7 +76,6 @@ class MCNet(VideoPredictionModel):
 
     def __init__(self, spec: DataSpec, hparams: MCNetHparams):
         super().__init__(spec, hparams, name="mcnet")
-        require_two_steps("gan_anneal_steps", hparams.gan_anneal_steps)
         require_smallest_grid(
             spec, _FACTOR // 2, "mcnet"
         )  # edges are reflected, at most as many points as there are

@@ -7,19 +7,17 @@ from typing import Any
 import keras
 
 from video_prediction_tools.models.base import Phase, VideoPredictionModel
-from video_prediction_tools.models.hparams import hparam
+from video_prediction_tools.models.hparams import two_steps
 
 
 @dataclass
 class AdversarialHparams:
     """What the models with judges have, beside what every model has."""
 
-    gan_anneal_steps: list[int] = hparam(
+    gan_anneal_steps: list[int] = two_steps(
         [],
         "steps between which the weights of the judges' losses rise from 0, while the judges learn from the start; "
         "empty: they are whole from the start",
-        low=0,
-        high=1_000_000_000,
     )
 
 

@@ -62,7 +62,7 @@ from keras import ops
 
 from video_prediction_tools.errors import InputError
 from video_prediction_tools.models.base import DataSpec, Phase, VideoPredictionModel, require_smallest_grid
-from video_prediction_tools.models.hparams import CommonHparams, hparam
+from video_prediction_tools.models.hparams import CommonHparams, hparam, two_steps
 from video_prediction_tools.models.layers import gaussian, noise
 from video_prediction_tools.models.layers.reflection import reflect_edges
 from video_prediction_tools.models.layers.savp_generator import SAVPGenerator
@@ -77,7 +77,7 @@ from video_prediction_tools.models.layers.video_discriminator import (
 )
 from video_prediction_tools.models.optimizers import adam
 from video_prediction_tools.models.players import AdversarialHparams, players
-from video_prediction_tools.models.schedules import inverse_sigmoid_ends, ramp_between, require_two_steps
+from video_prediction_tools.models.schedules import inverse_sigmoid_ends, ramp_between
 
 POSTERIOR, PRIOR = "vae", "prior"  # the two ways to a code; also the names of their discriminators
 _RISING = ("kl_anneal_steps", "gan_anneal_steps")  # savp_vae has the first, savp_gan the second
@@ -120,11 +120,9 @@ class SAVPVAEHparams(_GeneratorHparams):
 
     nef: int = hparam(64, "channels of the posterior's first layer", low=1, high=4096)
     kl_weight: float = hparam(0.01, "weight of the KL loss, in the end", low=0.0, high=1e6)
-    kl_anneal_steps: list[int] = hparam(
+    kl_anneal_steps: list[int] = two_steps(
         [50_000, 100_000],
         "steps between which the weight of the KL loss rises from 0; empty: it is whole from the start",
-        low=0,
-        high=1_000_000_000,
     )
 
 
@@ -180,8 +178,6 @@ class SAVP(VideoPredictionModel):
             raise InputError(
                 "hyper-parameter xla", f"XLA cannot compile {self.model_name}", "leave it at false"
             )
-        for name in _RISING:
-            require_two_steps(name, getattr(hparams, name, []))
         scales = number_of_scales(spec.height, spec.width)
         self.padding = tuple(_padding(points, scales) for points in (spec.height, spec.width))
         # edges are padded by reflection, at most by as many points as there are

@@ -6,8 +6,6 @@ from typing import Any
 
 from keras import ops
 
-from video_prediction_tools.errors import InputError
-
 
 def ramp(step: Any, first: int, last: int, start: float = 0.0, end: float = 1.0) -> Any:
     """Return `start` before the step `first`, `end` from the step `last` on, and a straight line between them.
@@ -22,17 +20,6 @@ def ramp(step: Any, first: int, last: int, start: float = 0.0, end: float = 1.0)
 def ramp_between(step: Any, steps: Sequence[int]) -> Any:
     """Return a share that rises from 0 to 1 between two `steps` (``kl_anneal_steps``), or 1 where there are none."""
     return ramp(step, *steps) if steps else 1.0
-
-
-def require_two_steps(name: str, steps: Sequence[int]) -> None:
-    """Check a hyper-parameter that may hold a first and a last step.
-
-    Raises:
-        InputError: it holds something else.
-    """
-    if steps and not (len(steps) == 2 and steps[0] < steps[1]):
-        what = f"{list(steps)} are not two steps"
-        raise InputError(f"hyper-parameter {name}", what, "write for example [3000, 9000]")
 
 
 def inverse_sigmoid(step: Any, speed: float) -> Any:

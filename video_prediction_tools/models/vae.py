@@ -38,12 +38,12 @@ from video_prediction_tools.models.conv_lstm_stack import (
     make_cell,
     with_known,
 )
-from video_prediction_tools.models.hparams import hparam
+from video_prediction_tools.models.hparams import hparam, two_steps
 from video_prediction_tools.models.layers import gaussian
 from video_prediction_tools.models.layers.noise import normal
 from video_prediction_tools.models.layers.patches import to_patches
 from video_prediction_tools.models.optimizers import adam
-from video_prediction_tools.models.schedules import ramp_between, require_two_steps
+from video_prediction_tools.models.schedules import ramp_between
 
 
 @dataclass
@@ -54,11 +54,9 @@ class VAEHparams(ConvLSTMStackHparams):
     latent_filters: int = hparam(16, "state channels of posterior and prior", low=1, high=1024)
     weight_recon: float = hparam(1.0, "weight of the forecast's loss", low=0.0, high=1e6)
     kl_weight: float = hparam(1e-3, "weight of the KL loss, in the end", low=0.0, high=1e6)
-    kl_anneal_steps: list[int] = hparam(
+    kl_anneal_steps: list[int] = two_steps(
         [],
         "steps between which the weight of the KL loss rises from 0; empty: it is whole from the start",
-        low=0,
-        high=1_000_000_000,
     )
 
 
@@ -71,7 +69,6 @@ class VAE(ConvLSTMStack):
 
     def __init__(self, spec: DataSpec, hparams: VAEHparams):
         super().__init__(spec, hparams)
-        require_two_steps("kl_anneal_steps", hparams.kl_anneal_steps)
         self.posterior = CodeDistribution(spec, hparams, name="posterior")
         self.prior = CodeDistribution(spec, hparams, name="prior")
 
