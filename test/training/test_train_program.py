@@ -50,6 +50,7 @@ def _handlers():
     "arguments, match",
     [
         (["--model", "convlstm"], "--model: unknown model 'convlstm'; did you mean 'convLSTM'?"),
+        (["--model", "persistence_24h"], "--model: 'persistence_24h' is a baseline that cannot be trained"),
         ([*TINY, "contxt_frames=2"], "did you mean 'context_frames'?"),
         ([*TINY, "lr=fast"], "'lr' is 'fast', not of the type float"),
         ([*TINY, "batch_size=0"], "'batch_size' is 0; give a value from 1"),
