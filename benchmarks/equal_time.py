@@ -123,9 +123,10 @@ def cheapest_step(model: str, data: Path, base: Path) -> float:
 
 
 def schedules(model: str, steps: int) -> list[str]:
-    """Return the hyper-parameters that are counted in steps, so that schedules have ended after 3/4 of a training.
+    """Return the hyper-parameters that are counted in steps, as shares of a training.
 
-    The inverse sigmoid of k = steps / 10 is at 1/20 after log(19 k) tenths of a training.
+    The inverse sigmoid of k = steps / 10 is at 1/20 after log(19 k) tenths of a training: after three quarters of one
+    of 950 steps, and later in longer ones.
     """
     rise = f"kl_anneal_steps={steps // 10},{max(steps * 3 // 10, steps // 10 + 1)}"
     sampling = f"schedule_sampling_k={max(steps / 10, 1.0)}"

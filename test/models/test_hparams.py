@@ -49,6 +49,7 @@ def test_an_empty_list_switches_the_known_channels_off():
         ("batch_size=0", ["'batch_size' is 0", "from 1 to"]),
         ("filters=0", ["'filters' is 0"]),
         ("filters=", ["'filters' is empty"]),
+        (f"lr=1{'0' * 400}", ["'lr' is inf", "finite"]),
         ("clip_norm=Infinity", ["'clip_norm' is inf", "finite"]),
         ("opt_var=2t,all", ["write all by itself"]),
         ("filters=a,b", ["'filters'", "type int"]),

@@ -14,6 +14,7 @@ from video_prediction_tools.models.layers.cdna import apply_kernels, cdna_kernel
 from video_prediction_tools.models.layers.instance_norm import EPSILON, InstanceNormalization
 from video_prediction_tools.models.layers.savp_generator import NormalizedConvLSTMCell, field_means
 from video_prediction_tools.models.savp import number_of_scales
+from video_prediction_tools.training.arithmetic import layer_arithmetic
 
 SEEDS = np.array([3, 4], np.int32)
 
@@ -195,6 +196,20 @@ def test_a_posterior_code_sees_two_frames(rng):
     frames[:, 3] += rng.normal(size=frames[:, 3].shape)
     changed = np.abs(np.asarray(model._posterior(frames)[0]) - before).max(axis=(0, 2))
     assert changed.shape == (6,) and (changed[[2, 3]] > 1e-4).all() and not changed[[0, 1, 4, 5]].any()
+
+
+def test_a_posterior_code_sees_a_small_change_of_all_points_in_bfloat16(rng):
+    """0.003 at 1.5: in bfloat16 both would be 1.5, so that the means are taken and read in float32."""
+    with layer_arithmetic("bfloat16"):
+        model = make("savp_vae")
+    shake(model, rng)
+    frames = np.full((1, 2, *data(model, rng)[0].shape[2:]), 1.5, np.float32)
+    before, (weights, _) = np.asarray(model._posterior(frames)[0]), model.posterior.moments.get_weights()
+    frames[:, 1] += 0.003
+    channels = frames.shape[-1]
+    expected = 0.003 * weights[channels : 2 * channels, : model.hparams.nz].sum(0)
+    changed = np.asarray(model._posterior(frames)[0]) - before
+    np.testing.assert_allclose(changed[0, 0], expected, rtol=1e-3, atol=1e-6)
 
 
 def test_shown_frames_take_the_place_of_its_own(rng):

@@ -18,6 +18,7 @@ from video_prediction_tools.training.saved_model import load_forecaster
 
 MODEL = "linear_regression"  # it is trained in a second
 SETTINGS = ("context_frames=2", "batch_size=8", "max_epochs=1")
+IN_THE_SECOND_EPOCH = 5  # looks, of which the sixth stops; the first epoch has 5 steps
 OTHER_COMMIT = "AMBS 0.0.9 of commit 0123456789abcdef0123456789abcdef01234567"
 
 
@@ -119,6 +120,25 @@ def test_no_training_goes_on_from_weights_of_another(trained, stopped, go_on, ot
     assert (stopped / "metadata.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("other", ["model", "data", "seed", None])
+def test_no_training_goes_on_beside_best_weights_of_another(prepared, trained, tmp_path, go_on, other):
+    """Nor where they are gone: those of a later validation need not be better."""
+    directory = tmp_path / "model"
+    with pytest.raises(StoppedEarly):
+        train(prepared, directory, MODEL, "max_epochs=2", stop=trainings.StopAfter(IN_THE_SECOND_EPOCH))
+    assert best_file(directory).exists()
+    if other:
+        shutil.copy(best_file(trained[other]), best_file(directory))
+    else:
+        best_file(directory).unlink()
+    before = (directory / "metadata.json").read_bytes()
+    code, errors = go_on(directory)
+    told = said(other, trained) if other else "does not exist; copy the model directory back from a backup"
+    assert code == 2
+    assert len(errors) == 1 and errors[0].startswith(f"ERROR: {best_file(directory)}: {told}")
+    assert (directory / "metadata.json").read_bytes() == before
+
+
 def test_nothing_is_loaded_unchecked(trained, stopped, prepared):
     """The training loop itself looks, too."""
     shutil.copy(last_file(trained["seed"]), last_file(stopped))
@@ -129,7 +149,7 @@ def test_nothing_is_loaded_unchecked(trained, stopped, prepared):
 def test_another_version_with_other_variables_is_named(trained, stopped, go_on):
     """Both commits, or that the checkpoint does not say its own."""
     path = last_file(stopped)
-    shutil.copy(last_file(trained["variables"]), path)
+    shutil.copytree(trained["variables"] / "checkpoints", stopped / "checkpoints", dirs_exist_ok=True)
     rewrite(path, version=OTHER_COMMIT)
     code, (error,) = go_on(stopped)
     told = f"its model has other variables than {MODEL} has here (made by {OTHER_COMMIT}, this is {version()}); use"
@@ -159,14 +179,28 @@ def test_checkpoints_name_the_version_that_made_them(prepared, tmp_path, monkeyp
             assert json.loads(content["header"].tobytes())["version"] == OTHER_COMMIT
 
 
-@pytest.mark.parametrize("file", [best_file, lambda directory: directory / HPARAMS_NAME])
-def test_no_forecast_with_a_file_that_was_changed(finished, file):
+def ridge(directory):
+    path = directory / HPARAMS_NAME
+    path.write_text(path.read_text().replace('"ridge": 1e-05', '"ridge": 0.1'))
+    return path
+
+
+def origin(directory):
+    """The checkpoint, which has the right one, is not blamed."""
+    path = directory / SPEC_NAME
+    path.write_text(path.read_text().replace(fingerprint(directory), "123456789012"))
+    return path
+
+
+def header(directory):
+    rewrite(best_file(directory), version=OTHER_COMMIT)
+    return best_file(directory)
+
+
+@pytest.mark.parametrize("change", [ridge, origin, header])
+def test_no_forecast_with_a_file_that_was_changed(finished, change):
     """The same model, data and seed, but not what the training has written."""
-    path = file(finished)
-    if path.suffix == ".npz":
-        rewrite(path, version=OTHER_COMMIT)
-    else:
-        path.write_text(path.read_text().replace('"ridge": 1e-05', '"ridge": 0.1'))
+    path = change(finished)
     with pytest.raises(InputError) as caught:
         load_forecaster(finished)
     assert str(caught.value).startswith(
@@ -179,5 +213,5 @@ def test_a_forecast_asks_only_for_the_files_that_it_uses(finished):
     (finished / "training_log.csv").write_text("")
     last_file(finished).unlink()
     load_forecaster(finished)
-    with pytest.raises(InputError, match="state.npz: does not exist"):
+    with pytest.raises(InputError, match="state.npz: does not exist; copy the model directory back"):
         load_forecaster(finished, "last")

@@ -1,6 +1,7 @@
 """The training loop: stopped and started again it gives the same weights bit for bit; what it logs."""
 
 import csv
+import itertools
 import json
 import os
 import shutil
@@ -430,6 +431,22 @@ def test_schedules_that_end_after_the_training_are_told(prepared, tmp_path, caps
         assert (
             "the schedules of the loss end at step 23, after the training" in capsys.readouterr().out
         ) == told
+
+
+@pytest.mark.parametrize("sign, told", [(1, True), (-1, False)])
+def test_best_weights_from_before_the_end_of_the_schedules_are_told(
+    prepared, tmp_path, capsys, monkeypatch, sign, told
+):
+    """Where the validation loss only rises, the first one is the lowest."""
+    losses = itertools.count(1)
+    monkeypatch.setattr(Steps, "validate", lambda *_: tf.constant(float(sign * next(losses))))
+    settings = ("schedule_sampling_k=5", "max_steps=30", "batch_size=4")
+    train(experiment(prepared, tmp_path / "model", *settings))
+    note = (
+        "the weights of the lowest validation loss are from before step 23, where the schedules of the loss end; "
+        "main_visualize_postprocess --checkpoint last takes those of step 30"
+    )
+    assert (note in capsys.readouterr().out) == told
 
 
 def test_time_budget(prepared, tmp_path):

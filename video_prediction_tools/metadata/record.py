@@ -176,7 +176,6 @@ def require_done(directory: Path, kind: str, step: str) -> Record:
     return record
 
 
-@cache  # once: what runs is what was there at the beginning
 def version() -> str:
     """Return which AMBS this is: its version, and the git commit where it runs from a clone."""
     commit = _git_commit()
@@ -349,6 +348,7 @@ def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@cache  # once: what runs is what was there at the beginning
 def _git_commit() -> str:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:

@@ -26,7 +26,7 @@ from video_prediction_tools.models.layers.video_discriminator import (
     adversarial_loss,
 )
 from video_prediction_tools.models.optimizers import adam
-from video_prediction_tools.models.players import AdversarialHparams, players
+from video_prediction_tools.models.players import AdversarialHparams, judged_in_full, players
 from video_prediction_tools.models.schedules import ramp_between
 
 
@@ -64,12 +64,15 @@ class ConvLSTMGAN(ConvLSTM):
             self.discriminator(ops.zeros((1, 2, spec.height, spec.width, spec.channels)))
         super().build_weights()
 
+    @property
+    def _judges(self) -> list[VideoDiscriminator]:
+        return [self.discriminator] if self.discriminator else []
+
     def phases(self, total_steps: int) -> list[Phase]:
         """Return the discriminator's update, where there is one, and the generator's."""
-        judges = [self.discriminator] if self.discriminator else []
         return players(
             self,
-            judges,
+            self._judges,
             lambda: adam(self.hparams, total_steps),
             self._discriminator_loss,
             self._generator_loss,
@@ -77,7 +80,7 @@ class ConvLSTMGAN(ConvLSTM):
 
     def schedules_end(self) -> int:
         """Return the step at which true frames are no longer shown and the adversary counts in full."""
-        return max([super().schedules_end(), *self.hparams.gan_anneal_steps])
+        return max(super().schedules_end(), judged_in_full(self.hparams, self._judges))
 
     def after_step(self) -> None:
         """Update the spectral normalisation."""

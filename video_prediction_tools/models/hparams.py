@@ -189,8 +189,8 @@ def _checked(cls: type[CommonHparams], where: str, key: str, value: Any) -> Any:
 
 
 def _checked_one(where: str, key: str, kind: type, limits: Any, value: Any) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+    if kind is float and type(value) is int:
+        value = float(value) if abs(value) < 10**300 else math.inf
     if kind is float and isinstance(value, float) and not math.isfinite(value):
         raise InputError(where, f"'{key}' is {value}", f"give a finite number; it means: {limits['help']}")
     if type(value) is not kind:

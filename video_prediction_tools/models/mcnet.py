@@ -46,7 +46,7 @@ from video_prediction_tools.models.layers.conv_lstm_cell import ConvLSTMCell
 from video_prediction_tools.models.layers.reflection import reflect_to_multiple
 from video_prediction_tools.models.layers.video_discriminator import adversarial_loss
 from video_prediction_tools.models.optimizers import adam
-from video_prediction_tools.models.players import AdversarialHparams, players
+from video_prediction_tools.models.players import AdversarialHparams, judged_in_full, players
 from video_prediction_tools.models.schedules import ramp_between
 
 SCALES = 3
@@ -168,12 +168,15 @@ class MCNet(VideoPredictionModel):
                 features = layer(features)
         return self.output_convolution(features)
 
+    @property
+    def _judges(self) -> list["Discriminator"]:
+        return [self.discriminator] if self.discriminator else []
+
     def phases(self, total_steps: int) -> list[Phase]:
         """Return the discriminator's update, where there is one, and the generator's."""
-        judges = [self.discriminator] if self.discriminator else []
         return players(
             self,
-            judges,
+            self._judges,
             lambda: adam(self.hparams, total_steps, beta_1=0.5),
             self._discriminator_loss,
             self._generator_loss,
@@ -181,7 +184,7 @@ class MCNet(VideoPredictionModel):
 
     def schedules_end(self) -> int:
         """Return the step at which the adversary counts in full."""
-        return max(self.hparams.gan_anneal_steps, default=0)
+        return judged_in_full(self.hparams, self._judges)
 
     def _generator_loss(self, frames: Any, known: Any, step: Any, seed: Any) -> dict[str, Any]:
         context, truth = frames[:, : self.spec.context_frames], frames[:, self.spec.context_frames :]

@@ -1,6 +1,6 @@
 """The two players of an adversarial training: what judges, and what makes the forecasts that are judged."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,11 @@ class AdversarialHparams:
         "steps between which the weights of the judges' losses rise from 0, while the judges learn from the start; "
         "empty: they are whole from the start",
     )
+
+
+def judged_in_full(hparams: AdversarialHparams, judges: Collection[keras.layers.Layer]) -> int:
+    """Return the step from which the losses of the judges count in full; 0 where there are no judges."""
+    return max(hparams.gan_anneal_steps, default=0) if judges else 0
 
 
 def players(

@@ -76,11 +76,10 @@ from video_prediction_tools.models.layers.video_discriminator import (
     random_clips,
 )
 from video_prediction_tools.models.optimizers import adam
-from video_prediction_tools.models.players import AdversarialHparams, players
+from video_prediction_tools.models.players import AdversarialHparams, judged_in_full, players
 from video_prediction_tools.models.schedules import inverse_sigmoid_ends, ramp_between
 
 POSTERIOR, PRIOR = "vae", "prior"  # the two ways to a code; also the names of their discriminators
-_RISING = ("kl_anneal_steps", "gan_anneal_steps")  # savp_vae has the first, savp_gan the second
 
 
 @dataclass
@@ -280,8 +279,10 @@ class SAVP(VideoPredictionModel):
 
     def schedules_end(self) -> int:
         """Return the step at which the losses of codes and judges count in full and true frames are no longer shown."""
-        rising = [step for name in _RISING for step in getattr(self.hparams, name, [])]
-        return max([inverse_sigmoid_ends(self.hparams.schedule_sampling_k), *rising])
+        hparams = self.hparams
+        codes = max(hparams.kl_anneal_steps, default=0) if self.posterior else 0
+        judges = judged_in_full(hparams, self.discriminators) if self.discriminators else 0
+        return max(inverse_sigmoid_ends(hparams.schedule_sampling_k), codes, judges)
 
     def after_step(self) -> None:
         """Update the spectral normalisation."""

@@ -191,9 +191,7 @@ class _Reader:
             self.origin = origin and Origin(**{field.name: origin[field.name] for field in fields(Origin)})
             self.version = header.get("version", "an earlier AMBS that did not note its commit")
         except FileNotFoundError:
-            raise InputError(
-                self.path, "does not exist", "let the step 'train' get as far as a validation"
-            ) from None
+            raise InputError(self.path, "does not exist", _COPY_BACK) from None
         except (*_DAMAGE, TypeError, AttributeError) as error:
             raise self._damaged(error) from error
         return self

@@ -211,7 +211,10 @@ def require_same(experiment: Experiment, record: Record | None) -> None:
     if record.state == "done":
         require_as_written(directory, record)
     else:
-        require_origin(last_file(directory), experiment.origin)
+        last = last_file(directory)
+        require_origin(last, experiment.origin)
+        if read_progress(last).best_step >= 0:
+            require_origin(best_file(directory), experiment.origin)
 
 
 def require_as_written(directory: Path, record: Record, paths: Iterable[Path] | None = None) -> None:

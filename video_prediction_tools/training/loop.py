@@ -166,7 +166,16 @@ class _Trainer:
             f"training ended: {self.state.finished}; lowest validation loss {self.state.best_val_loss:.6g} at step "
             f"{self.state.best_step}"
         )
+        self._say_where_best_is_early()
         return self.state
+
+    def _say_where_best_is_early(self) -> None:
+        state, end = self.state, self.steps.model.schedules_end()
+        if 0 <= state.best_step < end <= state.step:
+            self._say(
+                f"note: the weights of the lowest validation loss are from before step {end}, where the schedules of "
+                f"the loss end; main_visualize_postprocess --checkpoint last takes those of step {state.step}"
+            )
 
     def _begin_with_lower_rate(self, error: Diverged) -> None:
         """Go back to the last checkpoint, for a second attempt with a lower learning rate."""

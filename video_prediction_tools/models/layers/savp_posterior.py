@@ -25,7 +25,8 @@ class SAVPPosterior(keras.layers.Layer):
     """
 
     def __init__(self, filters: int, code_size: int, layers: int, **kwargs: Any):
-        super().__init__(**kwargs)
+        # means are taken, and read, in float32: in bfloat16 those of two frames would be the same too often
+        super().__init__(autocast=False, **kwargs)
         self.convolutions = [
             # a bias before a normalisation would be taken away again
             keras.layers.Conv2D(
@@ -39,17 +40,16 @@ class SAVPPosterior(keras.layers.Layer):
             for index in range(layers)
         ]
         self.norms = [InstanceNormalization(name=f"norm_{index}") for index in range(1, layers)]
-        self.moments = keras.layers.Dense(2 * code_size, name="moments")
+        self.moments = keras.layers.Dense(2 * code_size, dtype="float32", name="moments")
 
     def call(self, pairs: Any) -> tuple[Any, Any]:
         """Encode pairs of frames."""
-        features, means = pairs, [ops.mean(pairs, axis=(1, 2))]
+        features, means = pairs, [ops.mean(ops.cast(pairs, "float32"), axis=(1, 2))]
         for index, convolution in enumerate(self.convolutions):
             features = convolution(features)
             if index:
                 features = self.norms[index - 1](features)
             features = ops.leaky_relu(features, 0.2)
             if index in (0, len(self.convolutions) - 1):
-                means.append(ops.mean(features, axis=(1, 2)))
-        means = [ops.cast(one, features.dtype) for one in means]
+                means.append(ops.mean(ops.cast(features, "float32"), axis=(1, 2)))
         return gaussian.moments(self.moments(ops.concatenate(means, axis=-1)))
