@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_models import data, make, shake
+from small_models import SMALL, data, make, shake
 
 from video_prediction_tools.models import registry
 from video_prediction_tools.models.players import AdversarialHparams
@@ -20,19 +20,6 @@ def settings(name):
         "savp": ["schedule_sampling_k=0"],
         "savp_gan": ["schedule_sampling_k=0"],
     }.get(name, [])
-
-
-WITHOUT_JUDGES = {
-    "convLSTM_gan": ["recon_weight=1"],
-    "mcnet": ["beta=0"],
-    "savp": [
-        "video_sn_gan_weight=0",
-        "gan_feature_cdist_weight=0",
-        "video_sn_vae_gan_weight=0",
-        "vae_gan_feature_cdist_weight=0",
-    ],
-    "savp_gan": ["video_sn_gan_weight=0", "gan_feature_cdist_weight=0"],
-}
 
 
 def test_the_adversarial_models_are_found():
@@ -61,5 +48,5 @@ def test_the_end_of_the_schedule_is_known(name):
     """There is none where nobody judges."""
     overrides = [*settings(name), "gan_anneal_steps=10,70000000"]
     assert make(name, overrides=overrides).schedules_end() == 70_000_000
-    without = make(name, overrides=[*overrides, *WITHOUT_JUDGES[name]])
+    without = make(name, overrides=[*overrides, *SMALL[name].frames_only])
     assert len(without.phases(100)) == 1 and without.schedules_end() == 0

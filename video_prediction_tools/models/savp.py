@@ -281,7 +281,7 @@ class SAVP(VideoPredictionModel):
         """Return the step at which the losses of codes and judges count in full and true frames are no longer shown."""
         hparams = self.hparams
         codes = max(hparams.kl_anneal_steps, default=0) if self.posterior else 0
-        judges = judged_in_full(hparams, self.discriminators) if self.discriminators else 0
+        judges = judged_in_full(hparams, self.discriminators)
         return max(inverse_sigmoid_ends(hparams.schedule_sampling_k), codes, judges)
 
     def after_step(self) -> None:

@@ -134,14 +134,18 @@ def read_progress(path: Path) -> Progress | None:
         return reader.progress
 
 
-def require_origin(path: Path, origin: Origin) -> None:
+def require_origin(path: Path, origin: Origin) -> Progress:
     """Check to which training a checkpoint belongs (without reading the arrays); those of earlier versions do not say.
+
+    Returns:
+        its `Progress`.
 
     Raises:
         InputError: it belongs to another one, is damaged or is not there.
     """
     with _Reader(path) as reader:
         reader.require(origin)
+        return reader.progress
 
 
 def restore(path: Path, groups: Mapping[str, Sequence[Any]], origin: Origin) -> Progress:

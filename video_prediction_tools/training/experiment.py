@@ -211,9 +211,8 @@ def require_same(experiment: Experiment, record: Record | None) -> None:
     if record.state == "done":
         require_as_written(directory, record)
     else:
-        last = last_file(directory)
-        require_origin(last, experiment.origin)
-        if read_progress(last).best_step >= 0:
+        progress = require_origin(last_file(directory), experiment.origin)
+        if progress.best_step >= 0:
             require_origin(best_file(directory), experiment.origin)
 
 
